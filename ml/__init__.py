@@ -1,0 +1,1 @@
+"""What Barograph knows: one room per capability, and the vocabulary that they share."""

@@ -1,0 +1,100 @@
+"""Bars of one market, as plain columns. The oldest word of the vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Milliseconds since 1970-01-01T00:00Z. The only clock reading that travels below the composition root.
+Instant = int
+
+Floats = NDArray[np.float64]
+Instants = NDArray[np.int64]
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+WEEK_MS = 7 * DAY_MS
+
+
+class Timeframe(StrEnum):
+    """How much time one bar covers. Capabilities answer on those where their rules were measured."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H4 = "4h"
+    D1 = "1d"
+
+    @property
+    def milliseconds(self) -> int:
+        return _MILLISECONDS[self]
+
+
+_MILLISECONDS = {
+    Timeframe.M1: MINUTE_MS,
+    Timeframe.M5: 5 * MINUTE_MS,
+    Timeframe.M15: 15 * MINUTE_MS,
+    Timeframe.M30: 30 * MINUTE_MS,
+    Timeframe.H1: HOUR_MS,
+    Timeframe.H4: 4 * HOUR_MS,
+    Timeframe.D1: DAY_MS,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """Closed bars of one symbol, oldest first.
+
+    `open_at` is int64 milliseconds UTC, strictly increasing, and marks the OPEN of each bar; prices and `volume` (base
+    units) are float64, all of one length. Missing bars are simply absent: nothing is filled in.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    open_at: Instants
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def __len__(self) -> int:
+        return len(self.open_at)
+
+    @property
+    def close_at(self) -> Instants:
+        """When each bar was complete: nobody could know it earlier."""
+        return self.open_at + self.timeframe.milliseconds
+
+    def between(self, start: int, stop: int) -> Bars:
+        """The bars at positions [start, stop), sharing memory."""
+        cut = slice(max(start, 0), max(stop, 0))
+        return Bars(
+            self.symbol,
+            self.timeframe,
+            self.open_at[cut],
+            self.open[cut],
+            self.high[cut],
+            self.low[cut],
+            self.close[cut],
+            self.volume[cut],
+        )
+
+    def scaled(self, factor: float) -> Bars:
+        """The same market quoted in another unit of money: prices times `factor`, volume as it was."""
+        return Bars(
+            self.symbol,
+            self.timeframe,
+            self.open_at,
+            self.open * factor,
+            self.high * factor,
+            self.low * factor,
+            self.close * factor,
+            self.volume,
+        )
