@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ml.bars import Floats, Instants, Timeframe
 from ml.timeline import Market
+
+if TYPE_CHECKING:
+    from ml.learning import Learner
 
 SYMBOL_PATTERN = r"^[A-Z0-9][A-Z0-9._:/-]{0,31}$"
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, max_length=32)]
@@ -42,7 +45,7 @@ class Question(BaseModel):
     )
     as_of: AwareDatetime | None = Field(
         default=None,
-        description="Answer with what was known at this time (ISO 8601 with zone); same as_of, same answer. Omit for now.",
+        description="Answer with what was known then (ISO 8601 with zone). Same as_of, same answer. Default: now.",
     )
     use: Use = Field(
         default=Use.ADVICE,
@@ -67,6 +70,8 @@ class Why(StrEnum):
     NOT_MEASURED = "not_measured"
     OUT_OF_RANGE = "out_of_range"
     MISSING_FEATURE = "missing_feature"
+    FAILED = "predictor_failed"
+    TOO_SLOW = "predictor_too_slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +189,16 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Goals:
+    """What the gate asks of a model beside a smaller loss. `calibration`: the closed interval in which each figure must
+    lie: `ece` (of `label` and `confidence`), `coverage_80` (of q10 .. q90), `coverage_90` (of q05 .. q95). A loss below
+    `least_ratio` times that of the rules is too good to be true: a leak."""
+
+    calibration: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    least_ratio: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class Capability(Generic[Q, A, T]):
     """One question that an agent may ask, and all it takes to answer and judge it.
 
@@ -209,13 +224,21 @@ class Capability(Generic[Q, A, T]):
     truth: Callable[[Sequence[Q], Instants, Market], Sequence[T | None]]
     """What came true for questions asked as of the given instants (int64 ms, shape (n,)), or None while it is not
     known or cannot be (a gap inside the window)."""
+    truth_kind: type[T]
+    """float for a number, str for a label."""
     loss: Callable[[A, T], float]
     """A proper score; smaller is better."""
+    certain: Callable[[T], A]
+    """The answer of somebody who knew the truth: nobody's loss is smaller."""
     say: Callable[[Q, A], str]
     """The answer in one line that is enough on its own, with units."""
     examples: tuple[Q, ...]
     replayed: Callable[[str, Timeframe], tuple[Q, ...]]
     """What a replay asks for a symbol on a timeframe at each step: one question per horizon."""
+    learner: Learner[A] | None = None
+    """How it learns; None where only the rules answer."""
+    goals: Goals = field(default_factory=Goals)
+    """What a model must hold to be served."""
     scale_free: bool = field(default=True)
     """Whether prices times a constant must give the same answer."""
 

@@ -67,7 +67,8 @@ class BarFeatures:
             if seen.last[k] < 0:
                 cannot[i] = _before_history(timeline)
                 continue
-            through[i] = timeline.edition(int(seen.edition[k])).close_at[seen.last[k]]
+            opened = timeline.edition(int(seen.edition[k])).open_at[seen.last[k]]
+            through[i] = opened + timeline.timeframe.milliseconds
             if seen.last[k] + 1 < self.at_least:
                 cannot[i] = _too_few(timeline, int(seen.last[k]) + 1, self.at_least)
             else:

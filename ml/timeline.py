@@ -8,7 +8,7 @@ received by then. So nothing that arrives later changes what an earlier `as_of` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -92,10 +92,14 @@ class Market(Protocol):
     def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
         """The series, or None where nobody feeds it."""
 
+    def panel(self, timeframe: Timeframe) -> Sequence[str]:
+        """The symbols that stand for the market as a whole, sorted. Fixed by whoever runs the house, never by what
+        happens to be fed: or an answer given today would change with a symbol that is added tomorrow."""
+
 
 @dataclass(frozen=True, slots=True)
 class StillMarket:
-    """A market that no longer moves: timelines by (symbol, timeframe)."""
+    """A market that no longer moves: timelines by (symbol, timeframe). Its panel is all of it."""
 
     timelines: Mapping[tuple[str, Timeframe], Timeline]
 
@@ -105,6 +109,9 @@ class StillMarket:
 
     def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
         return self.timelines.get((symbol, timeframe))
+
+    def panel(self, timeframe: Timeframe) -> Sequence[str]:
+        return sorted(symbol for symbol, one in self.timelines if one is timeframe)
 
 
 def _settled(records: Bars, number: int) -> Bars:

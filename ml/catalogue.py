@@ -1,0 +1,12 @@
+"""All capabilities. A new one is one room in `ml/`, one line here, one prompt, one docs page."""
+
+from __future__ import annotations
+
+from ml.capability import AnyCapability
+from ml.regime import REGIME
+from ml.volatility import VOLATILITY
+
+CATALOGUE: tuple[AnyCapability, ...] = (
+    REGIME,
+    VOLATILITY,
+)
