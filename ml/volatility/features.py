@@ -1,0 +1,96 @@
+"""Where the feature rows of a volatility question come from, and which of them nobody should be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml.bars import Floats, Instants, Timeframe
+from ml.capability import CannotAnswer, Question, Rows, Why
+from ml.panel import PanelColumns
+from ml.rows import BarFeatures
+from ml.timeline import Market
+from ml.volatility.columns import OWN, WARMUP, columns
+from ml.volatility.kernel import DAILY, DAILY_WARMUP, HOURLY, HOURLY_WARMUP, NAMES, kernel
+from ml.volatility.market import MARKET, market_columns
+from ml.volatility.question import VolatilityQuestion
+from ml.volatility.refusal import refusal
+
+#: One row: what the rules read, then what a model reads besides. On 1d bars the latter is unknown.
+ROW_NAMES = (*NAMES, *OWN, *MARKET)
+
+
+@dataclass(frozen=True, slots=True)
+class VolatilityFeatures:
+    """Rows by timeframe: for the rules one kernel, windows in hours on 1h bars and in days on 1d bars; for models, on
+    1h bars, `own` columns of the symbol and those of the panel."""
+
+    hourly: BarFeatures
+    daily: BarFeatures
+    own: PanelColumns
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ROW_NAMES
+
+    def rows(self, questions: Sequence[Question], as_of: Instants, market: Market) -> Rows:
+        """One row per question. Abstains on other timeframes than 1h and 1d, on too little history, and on bars that
+        the rules and every model would have to distrust: gaps, frozen prices, missing prices."""
+        first = self.rows_of_rules(questions, as_of, market)
+        values = np.full((len(questions), len(ROW_NAMES)), np.nan)
+        values[:, : len(NAMES)] = first.values
+        hours = [i for i, asked in enumerate(questions) if asked.timeframe is Timeframe.H1 and first.cannot[i] is None]
+        if hours:
+            values[hours, len(NAMES) :] = self._for_models(
+                [questions[i] for i in hours], as_of[hours], first.data_through[hours], market
+            )
+        return Rows(ROW_NAMES, values, first.questions, as_of, first.data_through, first.cannot)
+
+    def rows_of_rules(self, questions: Sequence[Question], as_of: Instants, market: Market) -> Rows:
+        """The same rows with what the rules read alone."""
+        values = np.full((len(questions), len(NAMES)), np.nan)
+        through = np.zeros(len(questions), dtype=np.int64)
+        cannot: list[CannotAnswer | None] = [None] * len(questions)
+        for timeframe, features in ((Timeframe.H1, self.hourly), (Timeframe.D1, self.daily)):
+            members = [i for i, question in enumerate(questions) if question.timeframe is timeframe]
+            if not members:
+                continue
+            part = features.rows([questions[i] for i in members], as_of[members], market)
+            values[members], through[members] = part.values, part.data_through
+            for i, given, row in zip(members, part.cannot, part.values.tolist(), strict=True):
+                cannot[i] = given or refusal(timeframe, row)
+        for i, question in enumerate(questions):
+            if question.timeframe not in (Timeframe.H1, Timeframe.D1):
+                cannot[i] = CannotAnswer(Why.NOT_MEASURED, f"measured on 1h and 1d bars, not on {question.timeframe}")
+        return Rows(NAMES, values, tuple(questions), as_of, through, tuple(cannot))
+
+    def _for_models(self, questions: Sequence[Question], as_of: Instants, through: Instants, market: Market) -> Floats:
+        own = self._own(questions, as_of, market)
+        always = own[:, OWN.index("always")] == 1.0
+        return np.concatenate([own, market_columns(market, as_of, through, always)], axis=1)
+
+    def _own(self, questions: Sequence[Question], as_of: Instants, market: Market) -> Floats:
+        result = np.full((len(questions), len(OWN)), np.nan)
+        symbols, of_symbol = np.unique([question.symbol for question in questions], return_inverse=True)
+        for number, symbol in enumerate(symbols.tolist()):
+            timeline = market.timeline(symbol, Timeframe.H1)
+            here = np.flatnonzero(of_symbol == number)
+            if timeline is None:
+                continue
+            times, of_time = np.unique(as_of[here], return_inverse=True)
+            result[here] = self.own.member(timeline, times).values[of_time]
+        return result
+
+
+def _bars_ahead(question: Question) -> Hashable:
+    assert isinstance(question, VolatilityQuestion)
+    return question.horizon.bars
+
+
+FEATURES = VolatilityFeatures(
+    hourly=BarFeatures(NAMES, HOURLY_WARMUP, HOURLY.at_least, kernel, _bars_ahead),
+    daily=BarFeatures(NAMES, DAILY_WARMUP, DAILY.at_least, kernel, _bars_ahead),
+    own=PanelColumns(columns, len(OWN), WARMUP, HOURLY.at_least),
+)

@@ -1,0 +1,133 @@
+"""What a model is given: columns of the rows, relative and scaled, missing ones at their usual value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bars import Floats, Timeframe
+from ml.capability import Rows
+from ml.volatility.columns import FALLS, MOVES, PEAKS
+from ml.volatility.market import MARKET
+from ml.volatility.question import Horizon, VolatilityQuestion, horizons_on
+
+#: Inputs by what they tell; `explain` sets a group to its usual values to see what it did.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "hours": ("now", "short", "range_1", "range_3", "range_6", "range_12"),
+    "days": ("middle", "slow", "range_24", "range_72", "range_168", "range_336"),
+    "closes": (
+        *("closes", "steadiness", "squares_1", "squares_6", "squares_24", "squares_168", "squares_720"),
+        *("jump_24", "jump_168"),
+    ),
+    "falls": (
+        *(f"falls_{w}" for w in FALLS),
+        *(f"move_{w}" for w in MOVES),
+        *(f"below_peak_{w}" for w in PEAKS),
+        *(f"above_trough_{w}" for w in PEAKS),
+    ),
+    "volume": ("volume_1", "volume_6", "volume_24", "volume_168"),
+    "season": ("season", "own_season"),
+    "long_run": ("long_run",),
+    "market": MARKET[:-1],
+}
+COLUMNS = tuple(name for group in GROUPS.values() for name in group)
+FROM_PANEL = tuple(name in GROUPS["market"] for name in COLUMNS)
+#: After the columns: whether the panel is known, the horizon as ln h about its middle and its square, and waves of the
+#: day and of the week.
+N_INPUTS = len(COLUMNS) + 3 + 8
+#: The linear base reads in addition which hour of the day and which day of the week it is, 0 or 1 each.
+N_LINEAR = N_INPUTS + 24 + 7
+CALENDAR = ("hour", "weekday")
+_KNOWN_AT = len(COLUMNS)
+#: Inputs that tell the hour and the day.
+CALENDAR_AT = list(range(_KNOWN_AT + 3, N_LINEAR))
+#: What each input usually is: 0, its mean in the lessons; every hour of the day and every day of the week alike.
+USUAL = np.array([0.0] * N_INPUTS + [1.0 / 24.0] * 24 + [1.0 / 7.0] * 7)
+HOURS = horizons_on(Timeframe.H1)
+#: Inputs beyond this many standard deviations are taken for it.
+LARGEST = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale:
+    """Means and standard deviations of `COLUMNS` in the lessons, shape (len(COLUMNS),)."""
+
+    mean: Floats
+    deviation: Floats
+
+    @staticmethod
+    def of(values: Floats) -> Scale:
+        """From columns (n, len(COLUMNS)), NaN where missing; a column never known is 0, 1."""
+        known = ~np.isnan(values)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, values, 0.0).sum(axis=0) / count
+        spread = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
+        return Scale(mean, np.where(spread > 1e-9, spread, 1.0))
+
+    def inputs(
+        self, values: Floats, hours: Floats, calendar: Floats, *, panel: NDArray[np.bool_] | None = None
+    ) -> Floats:
+        """Inputs of a linear base, shape (n, N_LINEAR), finite; the first N_INPUTS are those of nets and trees.
+
+        `hours` is h of each row (n,), `calendar` its `CALENDAR` (n, 2). Where `panel` is False, the panel is taken for
+        unknown. Elementwise: a row has the same bits alone and among many.
+        """
+        scaled = (values - self.mean) / self.deviation
+        known = ~np.isnan(values[:, COLUMNS.index("market_range_1")])
+        if panel is not None:
+            known &= panel
+        scaled[:, FROM_PANEL] = np.where(known[:, None], scaled[:, FROM_PANEL], np.nan)
+        result = np.empty((len(values), N_LINEAR))
+        result[:, : len(COLUMNS)] = np.clip(np.where(np.isnan(scaled), 0.0, scaled), -LARGEST, LARGEST)
+        ahead = (np.log(hours) - _MIDDLE) / _WIDTH
+        result[:, _KNOWN_AT] = known
+        result[:, _KNOWN_AT + 1] = ahead
+        result[:, _KNOWN_AT + 2] = ahead * ahead - 1.0
+        hour, day = calendar[:, 0], calendar[:, 1]
+        turn, week = hour / 24.0, (day + hour / 24.0) / 7.0
+        for k, (share, times) in enumerate((share, times) for share in (turn, week) for times in (1.0, 2.0)):
+            result[:, _KNOWN_AT + 3 + 2 * k] = np.sin(2.0 * np.pi * times * share) * _ROOT_TWO
+            result[:, _KNOWN_AT + 4 + 2 * k] = np.cos(2.0 * np.pi * times * share) * _ROOT_TWO
+        result[:, N_INPUTS : N_INPUTS + 24] = hour[:, None] == np.arange(24.0)
+        result[:, N_INPUTS + 24 :] = day[:, None] == np.arange(7.0)
+        return result
+
+
+_ROOT_TWO = math.sqrt(2.0)
+_MIDDLE, _WIDTH = float(np.mean(np.log([h.bars for h in HOURS]))), float(np.std(np.log([h.bars for h in HOURS])))
+
+
+def panel_known(inputs: Floats) -> NDArray[np.bool_]:
+    """Which rows of `Scale.inputs` know the panel."""
+    return inputs[:, _KNOWN_AT] > 0.5
+
+
+def columns_of(rows: Rows) -> Floats:
+    """`COLUMNS` of the rows, shape (n, len(COLUMNS))."""
+    return rows.values[:, positions(rows.names)]
+
+
+def calendar_of(rows: Rows) -> Floats:
+    """`CALENDAR` of the rows, shape (n, 2)."""
+    return np.column_stack([rows.column(name) for name in CALENDAR])
+
+
+def positions(names: Sequence[str]) -> list[int]:
+    """Where `COLUMNS` stand among `names`."""
+    at = {name: position for position, name in enumerate(names)}
+    return [at[name] for name in COLUMNS]
+
+
+def hours_of(rows: Rows) -> Floats:
+    """h of each row's question; NaN where it is asked of daily bars. Shape (n,)."""
+    return np.array([_hours(question) for question in rows.questions], dtype=np.float64)
+
+
+def _hours(question: object) -> float:
+    assert isinstance(question, VolatilityQuestion)
+    horizon: Horizon = question.horizon
+    return float(horizon.bars) if horizon.timeframe is question.timeframe is Timeframe.H1 else float("nan")

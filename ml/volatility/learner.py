@@ -1,0 +1,140 @@
+"""How volatility is learned: lessons in, an artefact out, and back to a predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml.artefacts import onnx_runner
+from ml.bars import DAY_MS, Floats
+from ml.capability import Predictor, Rows
+from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons
+from ml.volatility.answer import VolatilityAnswer
+from ml.volatility.ensemble import Ensemble, Step
+from ml.volatility.inputs import COLUMNS, Scale, calendar_of, columns_of, hours_of
+from ml.volatility.kernel import NAMES
+from ml.volatility.model import VolatilityModel
+from ml.volatility.ranges import RANGES
+from ml.volatility.season import Kind
+from ml.volatility.truth import SMALLEST_TRUTH
+
+NAME = "volatility/ensemble@1"
+#: Fewer than these make no model of a kind of market.
+FEWEST_LESSONS = 3_000
+FEWEST_DAYS = 180
+#: More than these teach little and cost much: of more, some instants are left out.
+MOST_LESSONS = 400_000
+#: Room beyond the lessons within which a model answers, in the unit of the feature.
+ROOM = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class VolatilityLearner:
+    """One ensemble for each kind of market that there are lessons of, all symbols and horizons together."""
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def every_bars(self) -> int:
+        return 5  # has no divisor in common with the 168 hours of the week: lessons of every hour
+
+    def fit(self, lessons: Lessons, seed: int, progress: Progress) -> Fitted:
+        """Fits on hourly lessons. About 20 CPU-seconds for 300,000 of them."""
+        from ml.volatility.fit import fit
+
+        taught = _taught(lessons, seed)
+        onnx: dict[str, bytes] = {}
+        numbers: dict[str, Any] = {"columns": list(COLUMNS), "kinds": {}, "ranges": _ranges(lessons.rows)}
+        report: dict[str, Any] = {}
+        if not taught:
+            raise TooFewLessons(_too_few(lessons))
+        for number, (kind, few) in enumerate(taught.items()):
+            done = number / len(taught)
+            fitted = fit(
+                few,
+                kind.name,
+                seed,
+                lambda share, done=done: progress(done + share / len(taught), "members"),  # type: ignore[misc]
+            )
+            onnx |= fitted.onnx
+            numbers["kinds"][kind.name] = dict(fitted.numbers)
+            report[kind.name.lower()] = dict(fitted.report)
+        return Fitted(Artefact(NAME, onnx, numbers), report)
+
+    def load(self, artefact: Artefact, version: int) -> Predictor[VolatilityAnswer]:
+        """The model. Raises BadArtefact."""
+        try:
+            told = artefact.numbers
+            if artefact.learner != NAME or tuple(told["columns"]) != COLUMNS:
+                raise BadArtefact(f"an artefact of {artefact.learner} with other columns; {NAME} was expected")
+            kinds = {Kind[name]: _ensemble(name, one, artefact.onnx) for name, one in told["kinds"].items()}
+            ranges = {str(name): (float(low), float(high)) for name, (low, high) in told["ranges"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadArtefact(f"the numbers of the artefact are not whole: {type(error).__name__}: {error}") from error
+        if not set(ranges) <= set(RANGES):
+            raise BadArtefact("ranges of features that are not there")
+        return VolatilityModel(kinds, version, ranges)
+
+
+LEARNER = VolatilityLearner()
+
+
+def _taught(lessons: Lessons, seed: int) -> Mapping[Kind, Any]:
+    from ml.volatility.fit import Taught
+
+    rows = lessons.rows
+    hours = hours_of(rows)
+    truths = np.array([one if isinstance(one, float) else np.nan for one in lessons.truths], dtype=np.float64)
+    usable = np.isfinite(rows.values[:, : len(NAMES)]).all(axis=1) & np.isfinite(truths) & ~np.isnan(hours)
+    with np.errstate(invalid="ignore"):
+        log_ratio = np.log(np.maximum(truths, SMALLEST_TRUTH)) - np.log(hours) - rows.column("log_level")
+    spread = rows.column("rv90_90") - rows.column("rv90_10")
+    columns, calendar, kind_of = columns_of(rows), calendar_of(rows), rows.column("trades_weekends")
+    usable &= np.isfinite(calendar).all(axis=1)
+    found = {}
+    for kind in Kind:
+        here = np.flatnonzero(usable & (kind_of == float(kind)))
+        if len(here) > MOST_LESSONS:
+            times, of_time = np.unique(rows.as_of[here], return_inverse=True)
+            kept = np.random.default_rng(seed).random(len(times)) < MOST_LESSONS / len(here)
+            here = here[kept[of_time]]
+        if len(here) >= FEWEST_LESSONS and np.ptp(rows.as_of[here]) >= FEWEST_DAYS * DAY_MS:
+            found[kind] = Taught(
+                columns[here], hours[here], calendar[here], rows.as_of[here], log_ratio[here], spread[here]
+            )
+    return found
+
+
+def _too_few(lessons: Lessons) -> str:
+    days = float(np.ptp(lessons.rows.as_of)) / DAY_MS if len(lessons) else 0.0
+    return (
+        f"{len(lessons):,} lessons over {days:.0f} days; {FEWEST_LESSONS:,} on hourly bars over {FEWEST_DAYS} days are "
+        "needed of one kind of market"
+    )
+
+
+def _ranges(rows: Rows) -> dict[str, list[float]]:
+    """Where the lessons lay, with some room, but no narrower than where the rules were measured."""
+    found = {}
+    for name, (low, high) in RANGES.items():
+        column: Floats = rows.column(name)
+        known = column[np.isfinite(column)]
+        inside = (low, high) if not len(known) else (float(known.min()) - ROOM, float(known.max()) + ROOM)
+        found[name] = [max(low, inside[0]), min(high, inside[1])]
+    return found
+
+
+def _ensemble(name: str, told: Mapping[str, Any], onnx: Mapping[str, bytes]) -> Ensemble:
+    members = int(told["members"])
+    nets, trees = ([onnx_runner(onnx[f"{name}_{what}_{k}"]) for k in range(members)] for what in ("net", "trees"))
+    scale = Scale(np.array(told["mean"], dtype=np.float64), np.array(told["deviation"], dtype=np.float64))
+    if not scale.mean.shape == scale.deviation.shape == (len(COLUMNS),):
+        raise ValueError("means and deviations of the columns are needed, one each")
+    first, second = told["weights"]
+    steps = {int(h): Step.of_numbers(one) for h, one in told["steps"].items()}
+    return Ensemble(scale, steps, nets, trees, (float(first), float(second)))
