@@ -1,0 +1,61 @@
+"""Lessons as a file, for the training process: arrays alone, nothing that runs when it is read."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.capability import Question, Rows
+from ml.learning import Lessons
+
+
+class BadLessons(Exception):  # noqa: N818 - told as it is
+    """Bytes that are no lessons."""
+
+
+def to_bytes(lessons: Lessons) -> bytes:
+    """Lessons as an `.npz`: the same lessons give the same bytes. Questions are kept once each, as JSON.
+
+    Raises ValueError for a row that nobody can answer: it teaches nothing.
+    """
+    rows = lessons.rows
+    if any(cannot is not None for cannot in rows.cannot):
+        raise ValueError("lessons hold a row that nobody can answer")
+    number: dict[str, int] = {}
+    asked = [number.setdefault(one.model_dump_json(), len(number)) for one in rows.questions]
+    kept = io.BytesIO()
+    np.savez(
+        kept,
+        names=np.array(rows.names, dtype=np.str_),
+        values=np.ascontiguousarray(rows.values, dtype=np.float64),
+        questions=np.array(list(number), dtype=np.str_),
+        asked=np.array(asked, dtype=np.int64),
+        as_of=np.asarray(rows.as_of, dtype=np.int64),
+        data_through=np.asarray(rows.data_through, dtype=np.int64),
+        truths=_truths(lessons),
+    )
+    return kept.getvalue()
+
+
+def from_bytes(content: bytes, question: type[Question]) -> Lessons:
+    """Back from bytes whose hash was checked. Raises BadLessons."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+            parts = {name: kept[name] for name in kept.files}
+        distinct = [question.model_validate_json(one) for one in parts["questions"].tolist()]
+        questions = tuple(distinct[i] for i in parts["asked"].tolist())
+        none = (None,) * len(questions)
+        names = tuple(parts["names"].tolist())
+        rows = Rows(names, parts["values"], questions, parts["as_of"], parts["data_through"], none)
+        return Lessons(rows, parts["truths"].tolist())
+    except (ValueError, LookupError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise BadLessons(f"these bytes are no lessons: {type(error).__name__}") from error
+
+
+def _truths(lessons: Lessons) -> NDArray[np.float64] | NDArray[np.str_]:
+    if lessons.truths and isinstance(lessons.truths[0], str):
+        return np.array(lessons.truths, dtype=np.str_)
+    return np.array(lessons.truths, dtype=np.float64)
