@@ -1,0 +1,210 @@
+"""The volatility learner on years that it was not tuned on: a walk forward with refits, against the rules and log-HAR.
+
+    python -m benchmarks.learn_volatility --data DIR [--stage crypto|fx] [--begin 2022-01-01] [--end 2024-07-01]
+        [--refit-days 91] [--years 3] [--every 5] [--judge-every 3]
+
+Each refit learns from what had settled a day before it, of the last `--years`. The baseline is the pooled log-HAR of
+`skill_volatility`, fitted anew at each refit on the same lessons. Intervals: 95%, bootstrap over weeks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.fit_volatility_rules import FX, PERPS, SAMPLES, instant, read
+from benchmarks.skill_volatility import fit_log_har, interval, qlike
+from ml.bars import DAY_MS, WEEK_MS, Bars, Floats, Instants, Timeframe
+from ml.capability import Given, Rows
+from ml.learning import Artefact, Lessons
+from ml.timeline import StillMarket
+from ml.volatility import VolatilityQuestion
+from ml.volatility.features import FEATURES
+from ml.volatility.learner import LEARNER
+from ml.volatility.question import horizons_on
+from ml.volatility.rules import VolatilityRules
+from ml.volatility.truth import SMALLEST_TRUTH, truth
+
+QUARTER_MS = 13 * WEEK_MS
+STAGES = {
+    "crypto": (SAMPLES[0].files + tuple(f"crypto/{one}USDT-PERP_1h" for one in PERPS)),
+    "fx": tuple(f"fx/{one}_1h" for one in FX),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows with their truths (NaN where unknown) and the inputs of the baseline, (n, 4)."""
+
+    rows: Rows
+    truths: Floats
+    har: Floats
+    hours: Floats
+
+    def at(self, chosen: NDArray[np.int64]) -> Table:
+        return Table(self.rows.pick(chosen.tolist()), self.truths[chosen], self.har[chosen], self.hours[chosen])
+
+
+def table(bars: list[Bars], start: int, stop: int, every: int) -> Table:
+    """Every `every`-th bar of each symbol that closed in [start, stop), over all horizons, without the refused."""
+    market = StillMarket.of(*bars)
+    questions: list[VolatilityQuestion] = []
+    instants: list[Instants] = []
+    for one in bars:
+        at = one.close_at[(one.close_at >= start) & (one.close_at < stop) & ((one.close_at // 3_600_000) % every == 0)]
+        for horizon in horizons_on(Timeframe.H1):
+            questions += [VolatilityQuestion(symbol=one.symbol, horizon=horizon)] * len(at)
+            instants.append(at)
+    as_of = np.concatenate(instants)
+    rows = FEATURES.rows(questions, as_of, market)
+    truths = np.array([np.nan if y is None else y for y in truth(questions, as_of, market)], dtype=np.float64)
+    good = np.flatnonzero(np.array([why is None for why in rows.cannot]) & np.isfinite(truths))
+    order = good[np.argsort(as_of[good], kind="stable")]
+    hours = np.array([question.horizon.bars for question in questions], dtype=np.float64)
+    return Table(rows.pick(order.tolist()), truths[order], _har(bars, rows, hours)[order], hours[order])
+
+
+def _har(bars: list[Bars], rows: Rows, hours: Floats) -> Floats:
+    columns = np.ones((len(rows), 4))
+    symbols = np.array([question.symbol for question in rows.questions])
+    for one in bars:
+        here = symbols == one.symbol
+        squared = np.diff(np.log(one.close), prepend=np.nan) ** 2
+        squared[0] = 0.0
+        total = np.concatenate([[0.0], np.cumsum(squared)])
+        end = np.searchsorted(one.close_at, rows.as_of[here], side="right")
+        for k, window in enumerate((24, 168, 720), start=1):
+            mean = np.maximum((total[end] - total[np.maximum(end - window, 0)]) / window, SMALLEST_TRUTH)
+            columns[here, k] = np.log(hours[here] * mean)
+    return columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Losses and bands of answered rows, (n,) each; NaN where the model did not answer."""
+
+    model: Floats
+    rules: Floats
+    har: Floats
+    ratio: Floats
+    inside80: Floats
+    inside90: Floats
+    as_of: Instants
+    hours: Floats
+    symbols: NDArray[np.str_]
+
+
+def walk(taught: Table, asked: Table, begins: list[int], ends: int, years: float, seed: int = 7) -> Judged:
+    """One refit at each of `begins`, judged until the next. Prints CPU-seconds of each."""
+    parts = []
+    for first, last in zip(begins, [*begins[1:], ends], strict=True):
+        closed = taught.rows.as_of + (taught.hours * 3_600_000).astype(np.int64)
+        mask = (closed <= first - DAY_MS) & (taught.rows.as_of >= first - int(years * 365 * DAY_MS))
+        lessons = taught.at(np.flatnonzero(mask))
+        cpu, wall = time.process_time(), time.perf_counter()
+        fitted = LEARNER.fit(Lessons(lessons.rows, lessons.truths.tolist()), seed, lambda _share, _word: None)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        content = fitted.artefact.to_bytes()
+        model = LEARNER.load(Artefact.of(content, LEARNER.name), 1)
+        test = asked.at(np.flatnonzero((asked.rows.as_of >= first) & (asked.rows.as_of < last)))
+        asking = time.process_time()
+        said = model.predict(test.rows)
+        asking = time.process_time() - asking
+        parts.append(_judged(test, said, lessons))
+        print(
+            f"{np.datetime64(first, 'ms').astype('M8[D]')} lessons {len(lessons.truths):,} fit {cpu:.1f} CPU-s "
+            f"{wall:.1f} s, {len(content) / 1e6:.2f} MB, asked {len(said):,} in {asking:.1f} CPU-s; "
+            f"model/rules {np.nanmean(parts[-1].model) / np.mean(parts[-1].rules):.3f} {fitted.report}",
+            flush=True,
+        )
+    return Judged(*(np.concatenate([getattr(one, name) for one in parts]) for name in Judged.__slots__))
+
+
+def _judged(test: Table, said: object, lessons: Table) -> Judged:
+    n = len(test.truths)
+    model, low80, high80, low90, high90 = (np.full(n, np.nan) for _ in range(5))
+    rules = np.full(n, np.nan)
+    for i, one in enumerate(said):  # type: ignore[arg-type, var-annotated]
+        if isinstance(one, Given):
+            a = one.answer
+            model[i], low80[i], high80[i], low90[i], high90[i] = a.var, a.q10, a.q90, a.q05, a.q95
+    for i, outcome in enumerate(VolatilityRules().predict(test.rows)):
+        if isinstance(outcome, Given):
+            rules[i] = outcome.answer.var
+    har = np.full(n, np.nan)
+    for h in np.unique(test.hours):
+        weights = fit_log_har(lessons.har[lessons.hours == h], lessons.truths[lessons.hours == h])
+        har[test.hours == h] = np.exp(test.har[test.hours == h] @ weights)
+    y = test.truths
+    return Judged(
+        qlike(y, model),
+        qlike(y, rules),
+        qlike(y, har),
+        y / model,
+        ((y >= low80) & (y <= high80)).astype(np.float64),
+        ((y >= low90) & (y <= high90)).astype(np.float64),
+        test.rows.as_of,
+        test.hours,
+        np.array([question.symbol for question in test.rows.questions]),
+    )
+
+
+def show(judged: Judged, start: int) -> str:
+    """A Markdown table by horizon."""
+    lines = [
+        "| horizon | rows | by the model | weeks | log-HAR | rules | model | model / log-HAR [95%] "
+        "| rules / log-HAR | model / rules [95%] | mean RV/F | 80% band | 90% band | worst quarter | worst symbol |",
+        "|" + "---|" * 15,
+    ]
+    for h in np.unique(judged.hours):
+        here = judged.hours == h
+        answered = here & np.isfinite(judged.model)
+        week = judged.as_of[answered] // WEEK_MS
+        m, r, b = judged.model[answered], judged.rules[answered], judged.har[answered]
+        low, high = interval(m, b, week)
+        low0, high0 = interval(m, r, week)
+        inside = judged.inside80[answered]
+        quarter = (judged.as_of[answered] - start) // QUARTER_MS
+        lines.append(
+            f"| {h:.0f}h | {here.sum():,} | {answered.sum() / here.sum():.1%} | {len(np.unique(week))} "
+            f"| {b.mean():.3f} "
+            f"| {r.mean():.3f} | {m.mean():.3f} | {m.mean() / b.mean():.3f} [{low:.3f}, {high:.3f}] "
+            f"| {r.mean() / b.mean():.3f} | {m.mean() / r.mean():.3f} [{low0:.3f}, {high0:.3f}] "
+            f"| {judged.ratio[answered].mean():.2f} | {inside.mean():.3f} | {judged.inside90[answered].mean():.3f} "
+            f"| {_worst(inside, quarter):.3f} | {_worst(inside, judged.symbols[answered]):.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def _worst(inside: Floats, group: NDArray[np.generic]) -> float:
+    _, member = np.unique(group, return_inverse=True)
+    count = np.bincount(member)
+    return float((np.bincount(member, inside) / count)[count > 0.02 * len(inside)].min())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the market data (it holds ohlcv/)")
+    parser.add_argument("--stage", choices=sorted(STAGES), default="crypto")
+    parser.add_argument("--begin", default="2022-01-01")
+    parser.add_argument("--end", default="2024-07-01")
+    parser.add_argument("--refit-days", type=int, default=91)
+    parser.add_argument("--years", type=float, default=3.0)
+    parser.add_argument("--every", type=int, default=LEARNER.every_bars, help="lessons every n hours")
+    parser.add_argument("--judge-every", type=int, default=3, help="asked every n hours")
+    asked = parser.parse_args()
+    bars = [read(asked.data, file, Timeframe.H1) for file in STAGES[asked.stage]]
+    begin, end = instant(asked.begin), instant(asked.end)
+    taught = table(bars, begin - int(asked.years * 366 * DAY_MS), end, asked.every)
+    judged_on = table(bars, begin, end, asked.judge_every)
+    begins = list(range(begin, end, asked.refit_days * DAY_MS))
+    print(show(walk(taught, judged_on, begins, end, asked.years), begin))
+
+
+if __name__ == "__main__":
+    main()
