@@ -38,6 +38,7 @@ skill: install ## how good the answers are, on years that nothing was tuned on (
 	$(BIN)/python -m benchmarks.skill
 
 bench: install ## speed, as ratios measured in one run
+	$(BIN)/python -m benchmarks.first_answer
 	$(BIN)/python -m benchmarks.speed
 
 proof: install ## the long proofs

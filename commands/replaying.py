@@ -52,7 +52,7 @@ class Unwritten:
     def __init__(self, ledger: Ledger) -> None:
         del ledger  # it stays empty
 
-    def record(self, entries: Sequence[Entry], *, urgent: bool = False) -> Future[None]:  # noqa: ARG002
+    def record(self, entries: Sequence[Entry], *, urgent: bool = False) -> Future[None]:  # noqa: ARG002 - the port's words
         done: Future[None] = Future()
         done.set_result(None)
         return done
@@ -69,7 +69,7 @@ class Patient:
         self._ledger = ledger
         self._capacity = capacity
 
-    def record(self, entries: Sequence[Entry], *, urgent: bool = False) -> Future[None]:  # noqa: ARG002
+    def record(self, entries: Sequence[Entry], *, urgent: bool = False) -> Future[None]:  # noqa: ARG002 - the port's words
         written: Future[None] = Future()
         for start in range(0, len(entries), self._capacity):
             written = self._ledger.record(entries[start : start + self._capacity], urgent=True)

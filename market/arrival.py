@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market import quality
-from market.bar_table import BarTable, Fault, Mask, RefusedRows, joined, picked, refused_where
+from market.bar_table import BarTable, Fault, Mask, RefusedRows, picked, refused_where
 from market.receipt import SeriesReceipt
 from market.records import Records
 from market.series import Series
@@ -148,7 +148,7 @@ def _scores(series: Series, bars: Bars, on_time: Mask, kept: Mask) -> Floats:
         mine = picked(bars, group)
         start = int(np.searchsorted(series.opens, mine.open_at[0])) - quality.context(bars.timeframe)
         around = series.settled(start)
-        merged = _merged(around if before is None else joined(around, before), mine)
+        merged = _merged(around if before is None else around.followed_by(before), mine)
         result[group] = quality.scores(merged)[np.searchsorted(merged.open_at, mine.open_at)]
         before = mine
     return result
@@ -156,7 +156,7 @@ def _scores(series: Series, bars: Bars, on_time: Mask, kept: Mask) -> Floats:
 
 def _merged(known: Bars, added: Bars) -> Bars:
     """Both, sorted by open; where opens are equal, what was added."""
-    every = joined(known, added)
+    every = known.followed_by(added)
     order = np.argsort(every.open_at, kind="stable")
     is_last = np.append(np.diff(every.open_at[order]) > 0, True)
     return picked(every, order[is_last])

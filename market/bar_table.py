@@ -121,20 +121,6 @@ def picked(bars: Bars, at: Instants | Mask) -> Bars:
     )
 
 
-def joined(first: Bars, second: Bars) -> Bars:
-    """The rows of both, one after the other."""
-    return Bars(
-        first.symbol,
-        first.timeframe,
-        np.concatenate([first.open_at, second.open_at]),
-        np.concatenate([first.open, second.open]),
-        np.concatenate([first.high, second.high]),
-        np.concatenate([first.low, second.low]),
-        np.concatenate([first.close, second.close]),
-        np.concatenate([first.volume, second.volume]),
-    )
-
-
 def refused_where(table: BarTable, fault: Fault, bad: Mask) -> tuple[RefusedRows, ...]:
     """What a table of which the rows `bad` are refused as well has to say of them; empty where there are none."""
     return (_refused(fault, np.sort(table.row_numbers[bad])),) if bad.any() else ()

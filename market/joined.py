@@ -38,7 +38,7 @@ def out_of_turn(known: Bars, added: Bars, asked_through: Instant) -> int:
 
 def _one(first: BarTable, second: BarTable) -> BarTable:
     there, differ = _among(first.bars, second.bars)
-    together = bar_table.joined(first.bars, picked(second.bars, ~there))
+    together = first.bars.followed_by(picked(second.bars, ~there))
     rows = np.concatenate([first.row_numbers, second.row_numbers[~there]])
     source = f"{first.source} + {second.source}"
     told = checked(together, first.origin, source=source)

@@ -79,7 +79,7 @@ def onnx_runner(model: bytes) -> Runner:
 
 def _session(model: bytes) -> Any:  # noqa: ANN401 - the runtime publishes no types
     # 0.1 s, and only who has a model needs it
-    import onnxruntime  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -91,7 +91,7 @@ def _session(model: bytes) -> Any:  # noqa: ANN401 - the runtime publishes no ty
         raise BadArtefact(f"a model that does not load: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def _outputs(session: Any, name: str, rows: _Numbers) -> _Numbers:  # noqa: ANN401
+def _outputs(session: Any, name: str, rows: _Numbers) -> _Numbers:  # noqa: ANN401 - onnxruntime is untyped
     (told,) = session.run(None, {name: rows})
     shaped: _Numbers = told.reshape(len(rows), -1)
     return shaped
@@ -107,5 +107,5 @@ def _probe(n_features: int) -> Floats:
     return rows
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401
+def _shown(value: Any) -> str:  # noqa: ANN401 - whatever came
     return f"{value.type} {list(value.shape)}"

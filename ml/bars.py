@@ -86,6 +86,19 @@ class Bars:
             self.volume[cut],
         )
 
+    def followed_by(self, other: Bars) -> Bars:
+        """The rows of both, one after the other; whose times may overlap is the caller's to know."""
+        return Bars(
+            self.symbol,
+            self.timeframe,
+            np.concatenate([self.open_at, other.open_at]),
+            np.concatenate([self.open, other.open]),
+            np.concatenate([self.high, other.high]),
+            np.concatenate([self.low, other.low]),
+            np.concatenate([self.close, other.close]),
+            np.concatenate([self.volume, other.volume]),
+        )
+
     def scaled(self, factor: float) -> Bars:
         """The same market quoted in another unit of money: prices times `factor`, volume as it was."""
         return Bars(

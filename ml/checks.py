@@ -80,7 +80,7 @@ def blind_to_what_comes(case: Case) -> None:
     """A future that is turned upside down changes nothing."""
     (question, as_of), rows = _asked(case)[0], _rows(case)
     known = _known(case.bars, as_of)
-    other = _glued(case.bars.between(0, known), case.bars.between(known, len(case.bars)).scaled(3.0))
+    other = case.bars.between(0, known).followed_by(case.bars.between(known, len(case.bars)).scaled(3.0))
     again = case.capability.features.rows([question], np.array([as_of]), StillMarket.of(other))
     _equal(rows.values[0], again.values[0], rows.names, "with another future")
 
@@ -255,16 +255,3 @@ def _close(one: Answer, other: Answer) -> None:
         )
         if not alike:
             raise LawBroken(f"{name} is {first}, and {second} with prices times ten")
-
-
-def _glued(one: Bars, other: Bars) -> Bars:
-    return Bars(
-        one.symbol,
-        one.timeframe,
-        np.concatenate([one.open_at, other.open_at]),
-        np.concatenate([one.open, other.open]),
-        np.concatenate([one.high, other.high]),
-        np.concatenate([one.low, other.low]),
-        np.concatenate([one.close, other.close]),
-        np.concatenate([one.volume, other.volume]),
-    )

@@ -37,7 +37,7 @@ def http_app(
     listed, up = _said(faces.model_dump_json()), _said('{"status":"up"}')
     app.add_api_route("/v1/tools", listed, methods=["GET"], summary="The tools and their schemas")
     app.add_api_route("/healthz", up, methods=["GET"], summary="Whether the server is up")
-    app.openapi = lambda: _openapi(app, tools)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, tools)  # type: ignore[method-assign]  # FastAPI documents it so
     app.add_exception_handler(HTTPException, _not_here(tools))
     return app
 

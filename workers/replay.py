@@ -33,7 +33,7 @@ class Answered(Protocol):
     def prediction_id(self) -> str: ...
 
     @property
-    def abstained(self) -> Any: ...  # noqa: ANN401
+    def abstained(self) -> Any: ...  # noqa: ANN401 - a type of tools, which workers do not know
 
 
 #: The road, handed over by the composition root.
@@ -98,5 +98,5 @@ def _told(reply: Answered) -> dict[str, Any]:
     return {**told, **reply.answer.model_dump(mode="json")}
 
 
-def _loss(capability: AnyCapability, answer: Any, truth: Truth | None) -> float | None:  # noqa: ANN401
+def _loss(capability: AnyCapability, answer: Any, truth: Truth | None) -> float | None:  # noqa: ANN401 - the capability's answer
     return None if answer is None or truth is None else capability.loss(answer, truth)

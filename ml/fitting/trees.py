@@ -197,5 +197,5 @@ class _Telling(xgboost.callback.TrainingCallback):
         return False
 
 
-def _single(values: NDArray[np.floating[Any]]) -> Any:  # noqa: ANN401
+def _single(values: NDArray[np.floating[Any]]) -> Any:  # noqa: ANN401 - numpy's own
     return np.asarray(values, dtype=np.float32)
