@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Milliseconds since 1970-01-01T00:00Z. The only clock reading that travels below the composition root.
-Instant = int
+from ml.timeframe import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS, Instant, Timeframe
+
+__all__ = [
+    "DAY_MS",
+    "HOUR_MS",
+    "MINUTE_MS",
+    "WEEK_MS",
+    "Bars",
+    "Floats",
+    "Instant",
+    "Instants",
+    "Timeframe",
+]
 
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
-
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
-WEEK_MS = 7 * DAY_MS
-
-
-class Timeframe(StrEnum):
-    """How much time one bar covers. Capabilities answer on those where their rules were measured."""
-
-    M1 = "1m"
-    M5 = "5m"
-    M15 = "15m"
-    M30 = "30m"
-    H1 = "1h"
-    H4 = "4h"
-    D1 = "1d"
-
-    @property
-    def milliseconds(self) -> int:
-        return _MILLISECONDS[self]
-
-
-_MILLISECONDS = {
-    Timeframe.M1: MINUTE_MS,
-    Timeframe.M5: 5 * MINUTE_MS,
-    Timeframe.M15: 15 * MINUTE_MS,
-    Timeframe.M30: 30 * MINUTE_MS,
-    Timeframe.H1: HOUR_MS,
-    Timeframe.H4: 4 * HOUR_MS,
-    Timeframe.D1: DAY_MS,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

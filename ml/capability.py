@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ml.bars import Floats, Instants, Timeframe
+from ml.observed import Kind
+from ml.symbol import SYMBOL_PATTERN as SYMBOL_PATTERN
+from ml.symbol import Symbol as Symbol
 from ml.timeline import Market
 
 if TYPE_CHECKING:
     from ml.learning import Learner
-
-SYMBOL_PATTERN = r"^[A-Z0-9][A-Z0-9._:/-]{0,31}$"
-Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, max_length=32)]
 
 
 class Use(StrEnum):
@@ -39,17 +40,17 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    symbol: Symbol = Field(description="Symbol as it is fed, e.g. BTCUSDT. get_server_status lists them.")
+    symbol: Symbol = Field(description="E.g. BTCUSDT; get_server_status lists them.")
     timeframe: Timeframe = Field(
-        default=Timeframe.H1, description="Bars to read. Rules are measured on 1h and 1d; others abstain."
+        default=Timeframe.H1, description="Bars to read; measured on 1h and 1d, others abstain."
     )
     as_of: AwareDatetime | None = Field(
         default=None,
-        description="Answer with what was known then (ISO 8601 with zone). Same as_of, same answer. Default: now.",
+        description="Answer with what was known then, with zone.",
     )
     use: Use = Field(
         default=Use.ADVICE,
-        description="advice: best available answer, labelled. veto: unknown, stale or out of range means do not trade.",
+        description="veto: do_not_trade where unknown, stale or out of range.",
     )
 
 
@@ -198,6 +199,16 @@ class Goals:
     least_ratio: float = 0.5
 
 
+def by_question(rows: Rows) -> Sequence[str]:
+    """Strata by what is asked: for each row its horizon and its timeframe, "24h, 1h bars"."""
+    return [_asked(getattr(one, "horizon", None), one.timeframe) for one in rows.questions]
+
+
+@lru_cache(maxsize=256)
+def _asked(horizon: object, timeframe: str) -> str:
+    return f"{timeframe} bars" if horizon is None else f"{horizon}, {timeframe} bars"
+
+
 @dataclass(frozen=True, slots=True)
 class Capability(Generic[Q, A, T]):
     """One question that an agent may ask, and all it takes to answer and judge it.
@@ -235,12 +246,27 @@ class Capability(Generic[Q, A, T]):
     examples: tuple[Q, ...]
     replayed: Callable[[str, Timeframe], tuple[Q, ...]]
     """What a replay asks for a symbol on a timeframe at each step: one question per horizon."""
+    observes: Mapping[Kind, int] = field(default_factory=dict)
+    """The kinds of observation that its features read, each with the age in milliseconds beyond which the newest record
+    counts for nothing. The road remembers an answer by what was known of these, and by nothing else."""
     learner: Learner[A] | None = None
     """How it learns; None where only the rules answer."""
     goals: Goals = field(default_factory=Goals)
     """What a model must hold to be served."""
+    strata: Callable[[Rows], Sequence[str]] = field(default=by_question)
+    """The kind of question of each row. A model is judged on each kind apart, and answers those that it has earned
+    (`ml.strata` tells markets that close from others). Names are read by people."""
+    figures: Mapping[str, Callable[[A, T], float | None]] = field(default_factory=dict)
+    """Figures of calibration of its own, beside those of `Goals`: each the mean of what this tells of an answer that
+    has met its truth, None where it tells nothing. A name in `goals.calibration` holds it to an interval."""
+    practice: Callable[[Market], Market] | None = None
+    """Where nobody tells what came true often enough to learn from: the market in which it is learnt and judged along
+    history instead, the same with made truths in it, which `truth` reads from there. None: the market itself."""
     scale_free: bool = field(default=True)
     """Whether prices times a constant must give the same answer."""
+    money: frozenset[str] = field(default=frozenset())
+    """Fields of the answer that are amounts in quote currency. Prices times a constant multiply them by it, where all
+    else must stay as it is."""
 
 
 #: A capability whatever it asks and answers, for what treats all of them alike.

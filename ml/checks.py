@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ml.bars import Bars, Floats, Timeframe
+from ml.bars import MINUTE_MS, Bars, Floats, Timeframe
 from ml.capability import Answer, AnyCapability, CannotAnswer, Given, Outcome, Predictor, Question, Rows
-from ml.timeline import StillMarket
+from ml.observed import BOOK_LEVELS, FIELDS, Kind, Observed
+from ml.timeline import StillMarket, Timeline
 
 #: Instants that a law asks about, spread over the second half of the bars.
 ASKED = 12
+#: Prices are quoted in a unit of money that is this much smaller, to see what changes.
+UNIT = 10.0
 
 
 class LawBroken(AssertionError):  # noqa: N818 - what it says
@@ -54,6 +57,21 @@ def bars_for_laws(random: np.random.Generator, timeframe: Timeframe, n: int, sym
     return Bars(symbol, timeframe, open_at, open_, high, low, close, 1_000.0 * swing)
 
 
+def observed_for_laws(bars: Bars, kind: Kind) -> Observed:
+    """One observation a minute before each close and one a minute after, each received ten seconds later."""
+    at = np.sort(np.concatenate([bars.close_at - MINUTE_MS, bars.close_at + MINUTE_MS]))
+    wave = np.sin(np.arange(len(at)) / 13.0)
+    values = np.empty((len(at), len(FIELDS[kind])))
+    if kind is Kind.BOOK:
+        mid, step = np.repeat(bars.close, 2), 1e-4 * (2.0 + wave)
+        for level in range(BOOK_LEVELS):
+            away = mid * step * (1 + level)
+            values[:, 4 * level : 4 * level + 4] = np.column_stack([mid - away, 5.0 + wave, mid + away, 5.0 - wave])
+    else:
+        values[:] = (1e-4 * wave if kind is Kind.FUNDING else 1e6 * (2.0 + wave))[:, None]
+    return Observed(kind, bars.symbol, at, at + 10_000, values)
+
+
 def pure(case: Case) -> None:
     """The same row gives the same answer."""
     rows = _rows(case)
@@ -85,6 +103,19 @@ def blind_to_what_comes(case: Case) -> None:
     _equal(rows.values[0], again.values[0], rows.names, "with another future")
 
 
+def blind_to_observations_to_come(case: Case) -> None:
+    """Of what is observed beside bars it reads the kinds that it declares, and what was known at `as_of`."""
+    fed = {kind: observed_for_laws(case.bars, kind) for kind in case.capability.observes}
+    asked = _asked(case)
+    instants = np.array([at for _, at in asked], dtype=np.int64)
+    whole = _Declared(StillMarket.of(case.bars, observed=tuple(fed.values())), frozenset(fed))
+    rows = case.capability.features.rows([question for question, _ in asked], instants, whole)
+    for i, (question, as_of) in enumerate(asked):
+        past = StillMarket.of(case.bars, observed=tuple(_until(one, as_of) for one in fed.values()))
+        cut = case.capability.features.rows([question], np.array([as_of]), past)
+        _equal(rows.values[i], cut.values[0], rows.names, "with and without what is observed after as_of")
+
+
 def tail_is_full(case: Case) -> None:
     """The row of one question (from a tail) equals its row among many (from full history), bit for bit."""
     asked, many = _asked(case, every=1), _rows(case, every=1)
@@ -95,16 +126,17 @@ def tail_is_full(case: Case) -> None:
 
 
 def free_of_scale(case: Case) -> None:
-    """Prices in another unit of money give the same answer, where the capability says so."""
+    """Prices in another unit of money give the same answer, where the capability says so; amounts of money in it are
+    in the other unit too."""
     if not case.capability.scale_free:
         return
     said = case.predictor.predict(_rows(case))
-    scaled = case.predictor.predict(_rows(replace(case, bars=case.bars.scaled(10.0))))
+    scaled = case.predictor.predict(_rows(replace(case, bars=case.bars.scaled(UNIT))))
     for one, other in zip(said, scaled, strict=True):
         if isinstance(one, Given) != isinstance(other, Given):
             raise LawBroken("prices times ten turn an answer into an abstention")
         if isinstance(one, Given) and isinstance(other, Given):
-            _close(one.answer, other.answer)
+            _close(one.answer, other.answer, case.capability.money)
 
 
 def sound_or_silent(case: Case) -> None:
@@ -168,6 +200,33 @@ def truth_has_closed(case: Case) -> None:
             raise LawBroken("a truth is told before its horizon has passed")
 
 
+def finds_what_is_made(case: Case) -> None:
+    """Where the truth is made for practice, the answers there know it better than somebody who only knows how often
+    each truth came."""
+    capability, practice = case.capability, case.capability.practice
+    if practice is None:
+        return
+    market, bars = practice(StillMarket.of(case.bars)), case.bars
+    closes = bars.close_at[len(bars) // 2 :].tolist()
+    asked = [(q, at) for q in capability.replayed(bars.symbol, bars.timeframe) for at in closes]
+    instants = np.array([at for _, at in asked], dtype=np.int64)
+    rows = capability.features.rows([question for question, _ in asked], instants, market)
+    truths = capability.truth(rows.questions, instants, market)
+    known = [i for i, truth in enumerate(truths) if truth is not None and rows.cannot[i] is None]
+    said = dict(zip(known, case.predictor.predict(rows.pick(known)), strict=True))
+    pairs = [(one.answer, truths[i]) for i, one in said.items() if isinstance(one, Given)]
+    came = {truth: sum(one == truth for _, one in pairs) / len(pairs) for _, truth in pairs}
+    if len(came) < 2:
+        raise LawBroken("no truth was made to practise on")
+    always = {
+        guess: sum(share * capability.loss(capability.certain(guess), truth) for truth, share in came.items())
+        for guess in came
+    }
+    guess, mine = min(always, key=always.__getitem__), sum(capability.loss(*pair) for pair in pairs) / len(pairs)
+    if mine >= always[guess]:
+        raise LawBroken(f"made truths are not found: a loss of {mine:.4f}, {always[guess]:.4f} by always {guess}")
+
+
 LAWS: tuple[Law, ...] = tuple(
     Law(check.__name__, check)
     for check in (
@@ -175,6 +234,7 @@ LAWS: tuple[Law, ...] = tuple(
         batch_is_single,
         blind_to_the_future,
         blind_to_what_comes,
+        blind_to_observations_to_come,
         tail_is_full,
         free_of_scale,
         sound_or_silent,
@@ -182,6 +242,7 @@ LAWS: tuple[Law, ...] = tuple(
         answers_something,
         truth_beats_rules,
         truth_has_closed,
+        finds_what_is_made,
     )
 )
 
@@ -199,6 +260,31 @@ def _rows(case: Case, every: int | None = None) -> Rows:
     asked = _asked(case, every)
     instants = np.array([at for _, at in asked], dtype=np.int64)
     return case.capability.features.rows([question for question, _ in asked], instants, StillMarket.of(case.bars))
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A market in which nobody may look at what was not declared."""
+
+    real: StillMarket
+    kinds: frozenset[Kind]
+
+    def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
+        return self.real.timeline(symbol, timeframe)
+
+    def panel(self, timeframe: Timeframe) -> Sequence[str]:
+        return self.real.panel(timeframe)
+
+    def observed(self, kind: Kind, symbol: str) -> Observed | None:
+        if kind not in self.kinds:
+            raise LawBroken(f"{kind} is read, and not declared in `observes`")
+        return self.real.observed(kind, symbol)
+
+
+def _until(observed: Observed, as_of: int) -> Observed:
+    known = int(observed.n_known(np.array([as_of]))[0])
+    columns = observed.at[:known], observed.received_at[:known], observed.values[:known]
+    return Observed(observed.kind, observed.symbol, *columns)
 
 
 def _known(bars: Bars, as_of: int) -> int:
@@ -248,10 +334,13 @@ def _equal(one: Floats, other: Floats, names: tuple[str, ...], how: str) -> None
         raise LawBroken(f"{', '.join(apart)} differ {how}")
 
 
-def _close(one: Answer, other: Answer) -> None:
+def _close(one: Answer, other: Answer, money: frozenset[str]) -> None:
     for (name, first), (_, second) in zip(one.model_dump().items(), other.model_dump().items(), strict=True):
+        expected = first * UNIT if name in money and isinstance(first, float) else first
         alike = (
-            math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-12) if isinstance(first, float) else first == second
+            math.isclose(expected, second, rel_tol=1e-6, abs_tol=1e-12)
+            if isinstance(expected, float) and isinstance(second, float)
+            else expected == second
         )
         if not alike:
             raise LawBroken(f"{name} is {first}, and {second} with prices times ten")

@@ -28,10 +28,15 @@ def rolling_sum(values: Floats, window: int) -> Floats:
     if not 1 <= window <= LARGEST_WINDOW:
         raise ValueError(f"window must be in 1..{LARGEST_WINDOW}, not {window}")
     missing = np.isnan(values)
-    ticks = np.rint(np.clip(np.where(missing, 0.0, values), -1.0, 1.0) * _UNIT).astype(np.int64)
-    result = _differences(ticks, window).astype(np.float64) / _UNIT
+    holes = bool(missing.any())
+    scaled = np.where(missing, 0.0, values) if holes else values
+    scaled = np.minimum(np.maximum(scaled, -1.0), 1.0)
+    scaled *= _UNIT
+    ticks = np.rint(scaled, out=scaled).astype(np.int64)
+    result = _differences(ticks, window).astype(np.float64)
+    result /= _UNIT
     result[: window - 1] = np.nan
-    if missing.any():
+    if holes:
         result[_differences(missing.astype(np.int64), window) > 0] = np.nan
     return result
 
@@ -43,6 +48,6 @@ def rolling_mean(values: Floats, window: int) -> Floats:
 
 def _differences(ticks: NDArray[np.int64], window: int) -> NDArray[np.int64]:
     total = np.cumsum(ticks)  # wraps around; differences of wrapped sums are right while the window's own sum fits
-    before = np.zeros_like(total)
-    before[window:] = total[:-window]
-    return total - before
+    result = total.copy()
+    result[window:] -= total[:-window]
+    return result

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from ml.bars import Bars, Instants, Timeframe
+from ml.observed import Kind, Observed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +64,13 @@ class Timeline:
     def timeframe(self) -> Timeframe:
         return self.records.timeframe
 
+    def known_at(self, as_of: int) -> int:
+        """How many records were known then: mostly all, so the newest is looked at first."""
+        times = self.received_at
+        if len(times) and times[-1] <= as_of:
+            return len(times)
+        return int(times.searchsorted(as_of, side="right"))
+
     def locate(self, as_of: Instants) -> Located:
         """Edition and newest bar seen by each `as_of` (shape (n,))."""
         known = np.searchsorted(self.received_at, as_of, side="right")
@@ -96,22 +104,34 @@ class Market(Protocol):
         """The symbols that stand for the market as a whole, sorted. Fixed by whoever runs the house, never by what
         happens to be fed: or an answer given today would change with a symbol that is added tomorrow."""
 
+    def observed(self, kind: Kind, symbol: str) -> Observed | None:
+        """What is observed of a symbol beside its bars, or None where nobody feeds it. A capability reads the kinds
+        that it declares (`Capability.observes`), and of them what was known at its `as_of`."""
+
 
 @dataclass(frozen=True, slots=True)
 class StillMarket:
-    """A market that no longer moves: timelines by (symbol, timeframe). Its panel is all of it."""
+    """A market that no longer moves: timelines by (symbol, timeframe), observations by (kind, symbol). Its panel is all
+    of it."""
 
     timelines: Mapping[tuple[str, Timeframe], Timeline]
+    observations: Mapping[tuple[Kind, str], Observed] = field(default_factory=dict)
 
     @staticmethod
-    def of(*bars: Bars) -> StillMarket:
-        return StillMarket({(one.symbol, one.timeframe): Timeline.of(one) for one in bars})
+    def of(*bars: Bars, observed: Sequence[Observed] = ()) -> StillMarket:
+        return StillMarket(
+            {(one.symbol, one.timeframe): Timeline.of(one) for one in bars},
+            {(one.kind, one.symbol): one for one in observed},
+        )
 
     def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
         return self.timelines.get((symbol, timeframe))
 
     def panel(self, timeframe: Timeframe) -> Sequence[str]:
         return sorted(symbol for symbol, one in self.timelines if one is timeframe)
+
+    def observed(self, kind: Kind, symbol: str) -> Observed | None:
+        return self.observations.get((kind, symbol))
 
 
 def _settled(records: Bars, number: int) -> Bars:

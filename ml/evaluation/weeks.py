@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,24 @@ def paired(
     if settled_through is None:
         return blocks
     return _at(blocks, np.array([begins_at(int(one) + 1, block_ms) <= settled_through for one in number], dtype=bool))
+
+
+def added(parts: Sequence[Blocks]) -> Blocks:
+    """Sums over several sets of rows, block by block. ValueError where there are none, or their blocks differ."""
+    if len({one.block_ms for one in parts}) != 1:
+        raise ValueError("only blocks of one length add up, and at least one set of them is needed")
+    number, group = np.unique(np.concatenate([one.number for one in parts]), return_inverse=True)
+
+    def total(of: Sequence[Floats] | Sequence[Instants]) -> Floats:
+        return np.bincount(group, weights=np.concatenate(of), minlength=len(number)).astype(np.float64)
+
+    return Blocks(
+        number,
+        total([one.rows for one in parts]).astype(np.int64),
+        total([one.mine for one in parts]),
+        total([one.other for one in parts]),
+        parts[0].block_ms,
+    )
 
 
 def _at(blocks: Blocks, keep: NDArray[np.bool_]) -> Blocks:
