@@ -1,0 +1,230 @@
+"""How the tail tables of the anomaly rules were fitted: prints what `ml/anomaly/constants.py` ships.
+
+    python -m benchmarks.fit_anomaly_rules --data DIR
+
+Early bars only, of the series and windows named in `GROUPS`. A knot is the value that a share of the bars exceeds, the
+series of a group taken together; beyond 1 bar in 1,000 a short group is extended as its tail began. The table `all` is
+fitted last, on the largest channel of each bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from ml.anomaly.channels import CHANNELS, looked_at
+from ml.anomaly.kernel import NAMES, kernel
+from ml.anomaly.tails import ALL, SHARES, THIN, THINNED, depths
+from ml.bars import HOUR_MS, Bars, Floats, Timeframe
+
+SPOT = tuple(f"crypto/{one}USDT_1h" for one in ("ADA", "BCH", "BTC", "DOGE", "ETH", "LINK", "LTC", "TRX", "XLM", "XRP"))
+PERPS = tuple(
+    f"crypto/{one}USDT-PERP_1h"
+    for one in (
+        "AAVE",
+        "ALGO",
+        "ATOM",
+        "BNB",
+        "COMP",
+        "EOS",
+        "ETC",
+        "FIL",
+        "KSM",
+        "MATIC",
+        "MKR",
+        "THETA",
+        "UNI",
+        "VET",
+    )
+)
+FX = tuple(f"fx/{one}_1h" for one in ("AUDUSD", "EURGBP", "EURUSD", "GBPUSD", "USDCAD", "USDCHF", "USDJPY"))
+FIVE = ("crypto/BTCUSDT-PERP_5m", "crypto/ETHUSDT-PERP_5m", "crypto/1000PEPEUSDT-PERP_5m")
+MINUTES = (
+    *("crypto/BTC-PERP_ftx_1m_202201", "crypto/BTCUSD_binanceus_1m_202303", "crypto/BTCUSDT_binanceus_1m_202303"),
+    *("crypto/BTCUSDC_binanceus_1m_202303", "crypto/BTCUSDC_kraken_1m_202303"),
+)
+INDEX = ("index/SPX_1d", "index/NASDAQ_1d")
+PUMPS = "pumps"
+"""Coins of `events/pump_bars_1m`, up to two hours before their pump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files of one market, read as bars of `timeframe`, fitted on bars that open before `judged_from`."""
+
+    files: tuple[str, ...]
+    timeframe: Timeframe
+    judged_from: str
+
+
+SOURCES = (
+    Source((*MINUTES, PUMPS), Timeframe.M1, ""),
+    Source(FIVE, Timeframe.M5, "2023-10-01"),
+    Source(FIVE, Timeframe.M15, "2023-10-01"),
+    Source((*SPOT, *PERPS), Timeframe.H1, "2022-01-01"),
+    Source(FX, Timeframe.H1, "2016-01-01"),
+    Source((*SPOT, *PERPS), Timeframe.H4, "2022-01-01"),
+    Source(("fx/EURUSD_4h", *FX), Timeframe.H4, "2016-01-01"),
+    Source((*SPOT, *PERPS), Timeframe.D1, "2022-01-01"),
+    Source(INDEX, Timeframe.D1, "2010-01-01"),
+)
+#: Minutes: each file has its own window, since they lie in different years.
+MINUTES_JUDGED_FROM = {
+    "crypto/BTC-PERP_ftx_1m_202201": "2022-01-20",
+    "crypto/BTCUSD_binanceus_1m_202303": "2023-03-10",
+    "crypto/BTCUSDT_binanceus_1m_202303": "2023-03-10",
+    "crypto/BTCUSDC_binanceus_1m_202303": "2023-03-10",
+    "crypto/BTCUSDC_kraken_1m_202303": "2023-03-10",
+    PUMPS: "2020-11-01",
+}
+_FEWEST_BEYOND = 30
+_FAULT = 2.5
+#: For missing volume a group with fewer bars takes, knot by knot, the wider of its own table and that of finer bars of
+#: the same market: droughts are rare and long.
+FEW = 40_000
+FINER = {"1d": "4h", "4h weekdays": "1h weekdays", "1d weekdays": "4h weekdays"}
+#: What is told as a chance already needs a table where it is seen this often on bars nobody complained about.
+_OFTEN, _SEEN = SHARES.index(0.0006), 0.1
+
+
+def milliseconds(day: str) -> int:
+    return int(np.datetime64(day, "ms").astype(np.int64))
+
+
+def judged_from(source: Source, file: str) -> int:
+    """Bars that open before this instant (ms) are fitted on; those from it on are judged."""
+    return milliseconds(MINUTES_JUDGED_FROM[file] if source.timeframe is Timeframe.M1 else source.judged_from)
+
+
+def series(data: Path, file: str, timeframe: Timeframe) -> Iterator[Bars]:
+    """The bars of a file below `ohlcv`, summed up to `timeframe` where they are finer; or of the coins before pumps."""
+    if file == PUMPS:
+        for found, pumped_at in pumped(data):
+            yield found.between(0, int(np.searchsorted(found.open_at, pumped_at - 2 * HOUR_MS)))
+        return
+    of = next(one for one in Timeframe if f"_{one}" in file)
+    found = _bars(parquet.read_table(data / "ohlcv" / f"{file}.parquet"), file.split("/")[1].rsplit("_", 1)[0], of)
+    yield summed(found, timeframe) if of is not timeframe else found
+
+
+def pumped(data: Path) -> Iterator[tuple[Bars, int]]:
+    """Minutes of each coin around its pump, and when that was announced (ms)."""
+    table = parquet.read_table(data / "events" / "pump_bars_1m.parquet")
+    names = np.asarray(table["event_id"].to_pylist())
+    for event in parquet.read_table(data / "events" / "pump_events.parquet").to_pylist():
+        here = table.filter(pa.array(names == event["event_id"]))
+        yield _bars(here, event["event_id"], Timeframe.M1), int(event["event_time"].timestamp() * 1_000)
+
+
+def summed(bars: Bars, timeframe: Timeframe) -> Bars:
+    """The same market in longer bars, cut on the clock."""
+    block = bars.open_at // timeframe.milliseconds
+    first = np.flatnonzero(np.append(True, block[1:] != block[:-1]))
+    last = np.append(first[1:], len(block)) - 1
+    return Bars(
+        bars.symbol,
+        timeframe,
+        block[first] * timeframe.milliseconds,
+        bars.open[first],
+        np.maximum.reduceat(bars.high, first),
+        np.minimum.reduceat(bars.low, first),
+        bars.close[last],
+        np.add.reduceat(bars.volume, first),
+    )
+
+
+def rows_of(bars: Bars) -> Floats:
+    """The kernel's rows of all bars that have one, but for faults of the data where a market never closes: outages are
+    no part of what is usual."""
+    values = kernel(bars, None)
+    values = values[~np.isnan(values[:, NAMES.index("move")])]
+    faulty = np.zeros(len(values), dtype=np.bool_)
+    for name in ("gap", "frozen", "broken"):
+        faulty |= values[:, NAMES.index(name)] >= _FAULT
+    return values[~(faulty & (values[:, NAMES.index("weekends")] > 0.0) & (values[:, NAMES.index("idle")] <= THIN))]
+
+
+def fitted(data: Path, sources: Sequence[Source]) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
+    """Tables by group and channel."""
+    parts: dict[str, list[Floats]] = {}
+    for source in sources:
+        for file in source.files:
+            for bars in series(data, file, source.timeframe):
+                rows = rows_of(bars.between(0, int(np.searchsorted(bars.open_at, judged_from(source, file)))))
+                for name, here in _groups(rows, source.timeframe):
+                    parts.setdefault(name, []).append(rows[here])
+    found: dict[str, Mapping[str, tuple[float, ...]]] = {}
+    for name, part in parts.items():
+        rows = np.concatenate(part)
+        finer = found.get(FINER.get(name, "")) if len(rows) < FEW else None
+        found[name] = _tables(rows, name.endswith(THINNED), finer)
+    return found
+
+
+def _groups(rows: Floats, timeframe: Timeframe) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """As `tails.groups`, for tables that are not there yet."""
+    weekends, thin = rows[:, NAMES.index("weekends")] > 0.0, rows[:, NAMES.index("idle")] > THIN
+    if timeframe is Timeframe.M1:
+        yield from (("1m", ~thin), (f"1m{THINNED}", thin))
+    else:
+        for name, here in ((str(timeframe), weekends), (f"{timeframe} weekdays", ~weekends)):
+            if here.any():
+                yield name, here
+
+
+def _tables(
+    rows: Floats, thin: bool, finer: Mapping[str, tuple[float, ...]] | None = None
+) -> Mapping[str, tuple[float, ...]]:
+    found: dict[str, tuple[float, ...]] = {}
+    for channel in CHANNELS:
+        knots = _knots(looked_at(rows[:, NAMES.index(channel.column)], channel))
+        if finer is not None and channel.name == "volume_gone":
+            knots = tuple(max(pair) for pair in zip(knots, finer[channel.name], strict=True))
+        if not channel.told or knots[_OFTEN] > _SEEN:
+            found[channel.name] = knots
+    found[ALL] = _knots(depths(rows, found, thin).max(axis=1), None if thin else 1.0)
+    return found
+
+
+def _knots(values: Floats, slope: float | None = None) -> tuple[float, ...]:
+    """What is exceeded by SHARES. Where fewer than 30 values are beyond, it goes on as it came; or, of values that are
+    -log10 of chances themselves, by `slope` for each tenth."""
+    known = values[~np.isnan(values)]
+    knots = np.quantile(known, 1.0 - np.array(SHARES))
+    for at, share in enumerate(SHARES):
+        if share * len(known) < _FEWEST_BEYOND and at >= 2:
+            tenths = np.log10(SHARES[at - 1] / share)
+            came = (knots[at - 1] - knots[at - 2]) / np.log10(SHARES[at - 2] / SHARES[at - 1])
+            knots[at] = knots[at - 1] + tenths * (came if slope is None else slope)
+    spaced = np.maximum.accumulate(knots + 1e-3 * np.arange(len(knots)))
+    return tuple(round(float(one), 3) for one in spaced)
+
+
+def _bars(table: pa.Table, symbol: str, timeframe: Timeframe) -> Bars:
+    opened = table["timestamp"].cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()).to_numpy()
+    numbers = [table[name].to_numpy().astype(np.float64) for name in ("open", "high", "low", "close", "volume")]
+    return Bars(symbol, timeframe, opened, *numbers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the market data (it holds ohlcv/)")
+    tables = fitted(parser.parse_args().data, SOURCES)
+    print("TABLES: Mapping[str, Mapping[str, tuple[float, ...]]] = {")
+    for name, table in tables.items():
+        print(f'    "{name}": {{')
+        for channel, knots in table.items():
+            print(f'        "{channel}": {knots},')
+        print("    },")
+    print("}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Version 0: robust departures by channel, shipped tails, and the largest of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ml.anomaly.answer import AnomalyAnswer, answer_of
+from ml.anomaly.channels import CHANNELS, Channel
+from ml.anomaly.kernel import NAMES
+from ml.anomaly.market import SHARE
+from ml.anomaly.tails import MEASURED, Rarity, rarity
+from ml.anomaly.telling import rarity as rare
+from ml.anomaly.telling import sentence, term
+from ml.anomaly.winner import winners
+from ml.bars import Timeframe
+from ml.capability import CannotAnswer, Given, Rows, Term, Why
+
+NO_CONFIDENCE = "the score is calibrated itself: .5 is 1 bar in 100, .6 1 in 250, .8 1 in 1,600"
+
+
+class AnomalyRules:
+    """Per channel a robust departure from the level window, its chance by a shipped table, and of the largest of them
+    the chance by a table of its own. The effects of `explain` are -log10 of each channel's own chance."""
+
+    version = 0
+    #: Chances of the tables hold at any size; what lies beyond them is extrapolated.
+    ranges: Mapping[str, tuple[float, float]] = {}
+
+    def predict(self, rows: Rows) -> Sequence[Given[AnomalyAnswer] | CannotAnswer]:
+        """One outcome per row; refuses where a price is missing or nothing moves, and timeframes without tables."""
+        outcomes: list[Given[AnomalyAnswer] | CannotAnswer] = [_UNKNOWN] * len(rows)
+        for timeframe, here in by_timeframe(rows):
+            if timeframe not in MEASURED:
+                for i in here.tolist():
+                    outcomes[i] = CannotAnswer(Why.NOT_MEASURED, f"no tails were measured on {timeframe} bars")
+                continue
+            part = rows.pick(here.tolist())
+            found = of_rules(part)
+            for i, outcome in zip(here.tolist(), _answers(part, found), strict=True):
+                outcomes[i] = outcome
+        return outcomes
+
+    def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
+        """Per row the channels, rarest first; () where refused."""
+        outcomes = self.predict(rows)
+        told: list[tuple[Term, ...]] = [()] * len(rows)
+        for timeframe, here in by_timeframe(rows):
+            if timeframe in MEASURED:
+                part = rows.pick(here.tolist())
+                for i, row, depths in zip(here.tolist(), records(part), of_rules(part).by_channel, strict=True):
+                    told[i] = terms(row, depths.tolist()) if isinstance(outcomes[i], Given) else ()
+        return told
+
+
+_UNKNOWN = CannotAnswer(
+    Why.MISSING_FEATURE, "the move of the newest bar cannot be judged: a price is missing or not valid, or none moves"
+)
+
+
+def by_timeframe(rows: Rows) -> list[tuple[Timeframe, np.ndarray[tuple[int], np.dtype[np.int64]]]]:
+    """The timeframes of the rows, each with the positions of its rows."""
+    asked = np.array([str(question.timeframe) for question in rows.questions])
+    return [(Timeframe(str(one)), np.flatnonzero(asked == one)) for one in np.unique(asked)]
+
+
+def of_rules(rows: Rows) -> Rarity:
+    """The rarity of rows of one timeframe."""
+    return rarity(rows.values[:, : len(NAMES)], Timeframe(rows.questions[0].timeframe))
+
+
+def records(rows: Rows) -> list[dict[str, float]]:
+    """The kernel's columns by name, row by row."""
+    return [dict(zip(NAMES, numbers, strict=True)) for numbers in rows.values[:, : len(NAMES)].tolist()]
+
+
+def terms(row: dict[str, float], depths: Sequence[float]) -> tuple[Term, ...]:
+    """The channels that are known, rarest first."""
+    found = [
+        term(channel, row, depth)
+        for channel, depth in zip(CHANNELS, depths, strict=True)
+        if np.isfinite(row[channel.column]) and (depth > 0.0 or not channel.told)
+    ]
+    return tuple(sorted(found, key=lambda one: -(one.effect or 0.0)))
+
+
+def share_of(value: float) -> float | None:
+    """The share of the panel as the answer has it."""
+    return None if value != value or not 0.0 <= value <= 1.0 else value
+
+
+def _answers(rows: Rows, found: Rarity) -> list[Given[AnomalyAnswer] | CannotAnswer]:
+    given: list[Given[AnomalyAnswer] | CannotAnswer] = []
+    shares, whole = rows.column(SHARE).tolist(), found.whole.tolist()
+    best = winners(rows.values, found).tolist()
+    for i, (row, question) in enumerate(zip(records(rows), rows.questions, strict=True)):
+        if not np.isfinite(whole[i]):
+            given.append(_UNKNOWN)
+            continue
+        channel = CHANNELS[best[i]]
+        answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]))
+        given.append(Given(answer, None, NO_CONFIDENCE, reasons(row, channel, found.by_channel[i].tolist(), whole[i])))
+    return given
+
+
+def reasons(row: dict[str, float], channel: Channel, depths: Sequence[float], whole: float) -> tuple[str, ...]:
+    """What decided first, then what else stands out, then what the whole comes to."""
+    others = [
+        sentence(one, row)
+        for one, depth in sorted(zip(CHANNELS, depths, strict=True), key=lambda pair: -pair[1])
+        if one is not channel and depth >= _STANDS_OUT
+    ]
+    first = sentence(channel, row) if np.isfinite(row[channel.column]) else "nothing stands out"
+    return (first, *others[:2], f"with {len(CHANNELS)} channels looked at, that is {rare(whole)}")
+
+
+_STANDS_OUT = 2.0
