@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.fit_regime_rules import CRYPTO, Judged, judge, load
-from benchmarks.skill_regime import DRAWS, SEED, version_0
+from benchmarks.regime_scores import DRAWS, SEED, version_0
 from ml.bars import HOUR_MS, WEEK_MS, Floats
 from ml.regime.formula import LABELS, NO_LABEL, STRETCH, TREND_DOWN, Codes
 from ml.regime.path import settled_path

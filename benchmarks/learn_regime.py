@@ -10,6 +10,7 @@ the label by class weights alone, "steady" the one that is announced.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.fit_regime_rules import CRYPTO, FX, Panel, load, milliseconds
-from benchmarks.skill_regime import Announced, Sample, scores
+from benchmarks.regime_scores import Announced, Sample, scores
 from ml.bars import DAY_MS, WEEK_MS, Floats, Instants
 from ml.capability import Rows
 from ml.learning import Lessons
@@ -71,6 +72,8 @@ class Judgement:
     free: Codes
     steady: Codes
     outside: int
+    fit_cpu_seconds: float
+    asked_cpu_seconds: float
 
 
 def series(data: Path, panel: Panel, stop: str) -> list[Series]:
@@ -109,12 +112,14 @@ def walk(panel: Sequence[Series], start: int, stop: int, every_days: int) -> Ite
         fitted = LEARNER.fit(lessons, SEED, lambda _share, _word: None)
         cpu = time.process_time() - began
         size = len(fitted.artefact.to_bytes()) / 1e6
-        print(f"  {np.datetime64(at, 'ms')}: {cpu:.1f} CPU-s, {size:.2f} MB, {_short(fitted.report)}", flush=True)
+        told = f"  {np.datetime64(at, 'ms')}: {cpu:.1f} CPU-s, {size:.2f} MB, {_short(fitted.report)}"
+        print(told, file=sys.stderr, flush=True)
         model = LEARNER.load(fitted.artefact, 1)
-        yield judged(model, *taken(panel, at, min(at + every_days * DAY_MS, stop), 1))
+        yield judged(model, cpu, *taken(panel, at, min(at + every_days * DAY_MS, stop), 1))
 
 
-def judged(model: RegimeModel, rows: Rows, truth: Codes, number: Codes) -> Judgement:
+def judged(model: RegimeModel, fit_cpu_seconds: float, rows: Rows, truth: Codes, number: Codes) -> Judgement:
+    begun = time.process_time()
     log_p = model.chances.log_p(bars_of(rows))
     free = Decision(model.decision.log_weights, 0.0).path(log_p[:, -1:])[:, -1]
     outside = np.zeros(len(rows), dtype=np.bool_)
@@ -131,29 +136,38 @@ def judged(model: RegimeModel, rows: Rows, truth: Codes, number: Codes) -> Judge
         free,
         model.decision.path(log_p)[:, -1],
         int(outside.sum()),
+        fit_cpu_seconds,
+        time.process_time() - begun,
+    )
+
+
+def announced(parts: Sequence[Judgement]) -> tuple[Sample, Announced, Announced, Announced]:
+    """The rows, and what version 0, the model's likeliest labels and its announced ones said on them."""
+    # By series, then time: switches are counted between neighbours.
+    order = np.lexsort((np.arange(sum(len(one.year) for one in parts)), _joined(parts, "number")))
+    sample = Sample(*(_joined(parts, name)[order] for name in ("truth", "week", "number")))
+    z, v, sessions = (_joined(parts, name)[order] for name in ("z", "v", "sessions"))
+    p = np.concatenate([one.p for one in parts])[order]
+    return (
+        sample,
+        Announced("version 0", codes(z, v), probabilities(z, v, sessions)),
+        Announced("model, free", _joined(parts, "free")[order], p),
+        Announced("model", _joined(parts, "steady")[order], p),
     )
 
 
 def table(parts: Sequence[Judgement]) -> str:
     """The record as a Markdown table: over all, then by year."""
-    # By series, then time: switches are counted between neighbours.
     order = np.lexsort((np.arange(sum(len(one.year) for one in parts)), _joined(parts, "number")))
     year = _joined(parts, "year")[order]
-    sample = Sample(*(_joined(parts, name)[order] for name in ("truth", "week", "number")))
-    z, v, sessions = (_joined(parts, name)[order] for name in ("z", "v", "sessions"))
-    p = np.concatenate([one.p for one in parts])[order]
-    announced = (
-        Announced("version 0", codes(z, v), probabilities(z, v, sessions)),
-        Announced("model, free", _joined(parts, "free")[order], p),
-        Announced("model, steady", _joined(parts, "steady")[order], p),
-    )
+    sample, *said = announced(parts)
     lines = [
         "| rows | predictor | macro-F1 | log-loss | ECE | switches per 168 bars |",
         "|---|---|---|---|---|---|",
     ]
     for title, some in [("all", year > 0), *((str(y), year == y) for y in np.unique(year))]:
         part = Sample(sample.truth[some], sample.week[some], sample.series[some])
-        lines += [_line(title, Announced(one.name, one.label[some], one.p[some]), part) for one in announced]
+        lines += [_line(title, Announced(one.name, one.label[some], one.p[some]), part) for one in said]
     outside = sum(one.outside for one in parts) / len(year)
     share = np.bincount(sample.truth, minlength=len(LABELS)) / len(year)
     mix = ", ".join(f"{label} {part:.0%}" for label, part in zip(LABELS, share.tolist(), strict=True))

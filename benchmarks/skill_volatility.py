@@ -10,6 +10,7 @@ Intervals: bootstrap over calendar weeks, all symbols of a week together, 1,000 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.fit_volatility_rules import FX, LARGEST_RATIO, PERPS, SAMPLES, Asked, Sample, ask, instant, read
+from benchmarks.skill_table import Table
 from ml.bars import WEEK_MS, Bars, Floats
 from ml.capability import Given, Rows
 from ml.volatility import VolatilityAnswer, VolatilityQuestion
@@ -88,6 +90,13 @@ def table(data: Path, stages: tuple[Stage, ...] = STAGES, every: int = 1) -> str
                 f"| {s.worst_quarter:.3f} | {s.worst_symbol:.3f} |"
             )
     return "\n".join(lines)
+
+
+def tables(data: Path) -> Iterator[Table]:
+    """The model beside the rules, the specification and the goals, on late years: for `make skill`."""
+    from benchmarks import volatility_lines  # which reads this file's scores
+
+    return volatility_lines.tables(data)
 
 
 def skill(data: Path, stage: Stage, horizon: Horizon, every: int = 1) -> Skill:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fit_regime_rules import CRYPTO, FX, Judged, Panel, judge, load
-from benchmarks.skill_regime import sample, scores, version_0
+from benchmarks.regime_scores import sample, scores, version_0
 
 COINS = ("BTCUSDT", "DOGEUSDT", "UNIUSDT-PERP", "TRXUSDT")
 

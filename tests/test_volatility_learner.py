@@ -104,6 +104,26 @@ def test_effects_sum_to_the_log_of_the_forecast(model: VolatilityModel) -> None:
         assert {term.name for term in terms} == {"level", "together", *GROUPS}
 
 
+def test_with_all_shares_to_version_0_a_model_says_what_the_rules_say(fitted: Fitted) -> None:
+    kinds: Any = {
+        name: {**one, "steps": {h: {**step, "shares": [0, 0, 0, 1], "shift": 0} for h, step in one["steps"].items()}}
+        for name, one in fitted.artefact.numbers["kinds"].items()
+    }
+    model = LEARNER.load(spoilt(fitted.artefact, kinds=kinds), 1)
+    for horizon in horizons_on(Timeframe.H1):
+        rows = rows_at("COIN1", list(range(6_000, 6_400, 97)), horizon)
+        for told, expected in zip(model.predict(rows), VOLATILITY.rules.predict(rows), strict=True):
+            assert isinstance(told, Given)
+            assert isinstance(expected, Given)
+            assert told.answer.var == pytest.approx(expected.answer.var, rel=1e-9)
+
+
+def test_shares_are_quarters_that_sum_to_one(fitted: Fitted) -> None:
+    for shares in fitted.report["always"]["shares"].values():
+        assert sum(shares) == 1.0
+        assert set(shares) <= {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
 def test_it_still_answers_where_the_panel_or_the_volume_is_unknown(model: VolatilityModel) -> None:
     rows = rows_at("COIN0", [6_100])
     for names in (MARKET, [name for name in COLUMNS if name.startswith("volume_")]):
@@ -145,7 +165,7 @@ def test_artefacts_of_others_or_with_missing_parts_are_refused(fitted: Fitted) -
     whole = fitted.artefact
     kinds: Mapping[str, Any] = whole.numbers["kinds"]
     broken = {name: {**one, "mean": one["mean"][:-1]} for name, one in kinds.items()}
-    infinite = {name: {**one, "steps": {"6": {**one["steps"]["6"], "middle": "much"}}} for name, one in kinds.items()}
+    infinite = {name: {**one, "steps": {"6": {**one["steps"]["6"], "centre": "much"}}} for name, one in kinds.items()}
     for artefact in (
         Artefact("regime/trees@1", whole.onnx, whole.numbers),
         Artefact(whole.learner, {}, whole.numbers),
@@ -162,3 +182,4 @@ def test_artefacts_of_others_or_with_missing_parts_are_refused(fitted: Fitted) -
 def test_what_it_learns_from_a_planted_rhythm_beats_what_it_starts_from(fitted: Fitted) -> None:
     for losses in fitted.report["always"]["held_out_qlike"].values():
         assert losses["all"] <= 1.02 * losses["base"]
+        assert losses["trees"] < losses["rules"]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from ml.bars import Timeframe
-from ml.capability import Capability, Goals
+import numpy as np
+
+from ml.bars import Floats, Timeframe
+from ml.capability import Capability, Goals, Rows
 from ml.regime.answer import RegimeAnswer, RegimeQuestion, certain, loss, say
 from ml.regime.columns import FEATURES_FOR_MODELS
 from ml.regime.formula import HALF
 from ml.regime.learner import LEARNER
 from ml.regime.rules import RegimeRules
 from ml.regime.truth import truth
+from ml.strata import by_market
 
 DESCRIPTION = (
     "Which regime a market is in now, as it will look in hindsight: trend_up, trend_down, range_bound, "
-    "high_volatility or consolidation, each with a probability; the five sum to 1. Ask before choosing a kind of "
-    "strategy or a stop distance; ask again when a bar has closed, not sooner. `confidence` is the probability of "
-    "`label`: below .5 another regime may be likelier, so read all five. `bars_in_label` counts bars (at most 168), "
-    "`volatility_ratio` is the volatility of the last 24 bars over its mean of 1,440 bars. A trend label describes the "
-    "last bars; it does not predict direction: do not ask for entries or price targets. Needs 1,631 bars of 1h or 1d; "
-    "refuses on gaps and on prices that do not move."
+    "high_volatility or consolidation, with probabilities that sum to 1. Ask before choosing a kind of strategy or a "
+    "stop distance, once per closed bar. Not for entries or price targets: a trend label describes the last 24 bars "
+    "and does not predict direction. `confidence` is the probability of `label` (below .5 another regime may be "
+    "likelier); 1,631 bars of 1h or 1d are needed, and gaps and prices that do not move are abstained on."
 )
 
 
@@ -33,6 +34,12 @@ def _horizon_ms(question: RegimeQuestion) -> int:
 
 def _valid_ms(question: RegimeQuestion) -> int:
     return question.timeframe.milliseconds
+
+
+def _closes(rows: Rows) -> Floats:
+    """`sessions` tells it of hourly bars alone."""
+    hourly = [question.timeframe is Timeframe.H1 for question in rows.questions]
+    return np.where(hourly, rows.column("sessions"), np.nan)
 
 
 REGIME: Capability[RegimeQuestion, RegimeAnswer, str] = Capability(
@@ -54,6 +61,7 @@ REGIME: Capability[RegimeQuestion, RegimeAnswer, str] = Capability(
     say=say,
     examples=(RegimeQuestion(symbol="BTCUSDT"), RegimeQuestion(symbol="SPX", timeframe=Timeframe.D1)),
     replayed=_replayed,
+    strata=by_market(_closes),
     learner=LEARNER,
-    goals=Goals({"ece": (0.0, 0.02)}, least_ratio=0.5),
+    goals=Goals({"ece": (0.0, 0.015)}, least_ratio=0.5),
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ml.bars import Timeframe
-from ml.capability import Capability, Goals
+from ml.bars import Floats, Timeframe
+from ml.capability import Capability, Goals, Rows
+from ml.strata import by_market
 from ml.volatility.answer import VolatilityAnswer, say
 from ml.volatility.features import FEATURES
 from ml.volatility.learner import LEARNER
@@ -24,6 +25,10 @@ def _valid_ms(question: VolatilityQuestion) -> int:
 
 def _replayed(symbol: str, timeframe: Timeframe) -> tuple[VolatilityQuestion, ...]:
     return tuple(VolatilityQuestion(symbol=symbol, horizon=horizon) for horizon in horizons_on(timeframe))
+
+
+def _closes(rows: Rows) -> Floats:
+    return 1.0 - rows.column("trades_weekends")
 
 
 VOLATILITY: Capability[VolatilityQuestion, VolatilityAnswer, float] = Capability(
@@ -58,4 +63,5 @@ VOLATILITY: Capability[VolatilityQuestion, VolatilityAnswer, float] = Capability
         VolatilityQuestion(symbol="SPX", horizon=Horizon.D5),
     ),
     replayed=_replayed,
+    strata=by_market(_closes),
 )

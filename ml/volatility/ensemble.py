@@ -1,4 +1,8 @@
-"""A fitted model of one kind of market: a linear base, small networks and trees on what it leaves, and a band.
+"""A fitted model of one kind of market: two ways to the variance to come, their mean in logs, and a band.
+
+The first is a linear base, fitted in logs, with small networks on what it leaves; the second is version 0's forecast
+with boosted trees on what it leaves. They fail at different times: a fit in logs is too high after calm years turn
+wild, a fit of means is too low after wild years turn calm.
 
 All in logs of variance against the symbol's own level. Every step is elementwise, or runs in a `Runner`: a row has the
 same bits alone and among many.
@@ -14,30 +18,39 @@ import numpy as np
 
 from ml.artefacts import Runner
 from ml.bars import Floats
+from ml.capability import Rows
 from ml.volatility.constants import BANDS
 from ml.volatility.inputs import COLUMNS, N_INPUTS, N_LINEAR, Scale, panel_known
+from ml.volatility.misses import MISS_NAMES, WINDOWS
 
-#: Inputs on which the width of the band depends, besides the spread of the last 90 days and the forecast itself.
+#: Inputs on which the width of the band depends, besides what the past tells (`past_of`) and the forecast itself.
 WIDTH_COLUMNS = (
     *("range_1", "range_24", "range_168", "steadiness", "jump_24", "squares_720", "long_run", "season"),
     *("market_spread_6", "market_range_6"),
 )
 _WIDTH_AT = [COLUMNS.index(name) for name in WIDTH_COLUMNS]
-N_WIDTH = len(_WIDTH_AT) + 3
+N_PAST = 1 + len(MISS_NAMES)
+N_WIDTH = len(_WIDTH_AT) + 1 + len(WINDOWS) + 2
+N_CENTRE = len(WINDOWS) + 1
+#: What is mixed: the linear base, the base with the networks, version 0 with the trees, and version 0.
+PARTS = ("base", "net", "trees", "rules")
 #: The band of a row is never narrower or wider than this, against that of its horizon.
 WIDTHS = (0.6, 1.6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One horizon: weights of the linear base (intercept last) where the panel is known and where it is not, what is
-    added so that the forecast is a mean, and the band as `middle` + width x `quantiles` in ln RV/F."""
+    """One horizon: weights of the linear base (intercept last) where the panel is known and where it is not, those of
+    version 0, the shares of `PARTS`, what is added so that the forecast is a mean, and the band as centre + width x
+    `quantiles` in ln RV/F: `width` and `centre` are the weights of what these are read from."""
 
     with_panel: Floats
     without_panel: Floats
+    rules: Floats
+    shares: Floats
     shift: float
     width: Floats
-    middle: float
+    centre: Floats
     quantiles: Floats
 
     def to_numbers(self) -> dict[str, Any]:
@@ -45,9 +58,11 @@ class Step:
         return {
             "with_panel": self.with_panel.tolist(),
             "without_panel": self.without_panel.tolist(),
+            "rules": self.rules.tolist(),
+            "shares": self.shares.tolist(),
             "shift": self.shift,
             "width": self.width.tolist(),
-            "middle": self.middle,
+            "centre": self.centre.tolist(),
             "quantiles": self.quantiles.tolist(),
         }
 
@@ -57,46 +72,73 @@ class Step:
         return Step(
             _numbers(told["with_panel"], N_LINEAR + 1),
             _numbers(told["without_panel"], N_LINEAR + 1),
+            _numbers(told["rules"], N_LINEAR + 1),
+            _numbers(told["shares"], len(PARTS)),
             float(told["shift"]),
             _numbers(told["width"], N_WIDTH),
-            float(told["middle"]),
+            _numbers(told["centre"], N_CENTRE),
             _numbers(told["quantiles"], len(BANDS)),
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ensemble:
-    """`steps` by h. `nets` and `trees` correct the base by the weighted mean of what they say."""
+    """`steps` by h. `nets` correct the base, `trees` version 0, each by the mean of what they say."""
 
     scale: Scale
     steps: Mapping[int, Step]
     nets: Sequence[Runner]
     trees: Sequence[Runner]
-    weights: tuple[float, float]
 
     def log_ratio(self, inputs: Floats, hours: Floats) -> Floats:
         """ln of the mean forecast of RV_h over h x level, shape (n,)."""
-        result = base_of(
-            {bars: (step.with_panel, step.without_panel) for bars, step in self.steps.items()}, inputs, hours
-        )
-        for runners, weight in zip((self.nets, self.trees), self.weights, strict=True):
-            told = np.zeros(len(inputs))
-            for runner in runners:
-                told += runner.run(inputs[:, :N_INPUTS])[:, 0]
-            result += weight * told / max(len(runners), 1)
+        read = inputs[:, :N_INPUTS]
+        nets, trees = _mean_of(self.nets, read), _mean_of(self.trees, read)
+        result = np.full(len(inputs), np.nan)
+        known = panel_known(inputs)
         for bars, step in self.steps.items():
-            result += np.where(hours == bars, step.shift, 0.0)
+            here = hours == bars
+            base = np.where(
+                known[here], linear(inputs[here], step.with_panel), linear(inputs[here], step.without_panel)
+            )
+            said = parts(base, nets[here], linear(inputs[here], step.rules), trees[here])
+            result[here] = mixed(said, step.shares) + step.shift
         return result
 
-    def bands(self, inputs: Floats, hours: Floats, spread: Floats, log_ratio: Floats) -> Floats:
-        """Quantiles (`BANDS`) of RV_h over the mean forecast, (n, 7). `spread`: ln q90/q10 of RV_h in 90 days."""
+    def bands(self, inputs: Floats, hours: Floats, past: Floats, log_ratio: Floats) -> Floats:
+        """Quantiles (`BANDS`) of RV_h over the mean forecast, (n, 7). `past`: of `past_of`."""
         result = np.full((len(inputs), len(BANDS)), np.nan)
-        columns = width_columns(inputs, spread, log_ratio)
+        columns = width_columns(inputs, past, log_ratio)
         for bars, step in self.steps.items():
             here = hours == bars
             width = width_of(columns[here], step.width)
-            result[here] = np.exp(step.middle + width[:, None] * step.quantiles)
+            result[here] = np.exp(centre_of(past[here], step.centre)[:, None] + width[:, None] * step.quantiles)
         return result
+
+
+def parts(base: Floats, nets: Floats, rules: Floats, trees: Floats) -> tuple[Floats, ...]:
+    """`PARTS`, (n,) each, from what bases and corrections say."""
+    return base, base + nets, rules + trees, rules
+
+
+def mixed(said: Sequence[Floats], shares: Floats) -> Floats:
+    """The weighted mean of parts, (n,)."""
+    result = np.zeros(len(said[0]))
+    for one, share in zip(said, shares.tolist(), strict=True):
+        result += share * one
+    return result
+
+
+def rules_as_linear(scale: Scale, constant: float, weights: Mapping[str, float]) -> Floats:
+    """Version 0's sum of weight x term as weights of scaled inputs, shape (N_LINEAR + 1,), the constant last. A term
+    beyond what inputs may be counts as that."""
+    result = np.zeros(N_LINEAR + 1)
+    result[-1] = constant
+    for name, weight in weights.items():
+        at = COLUMNS.index(name)
+        result[at] = weight * scale.deviation[at]
+        result[-1] += weight * scale.mean[at]
+    return result
 
 
 def base_of(weights: Mapping[int, tuple[Floats, Floats]], inputs: Floats, hours: Floats) -> Floats:
@@ -118,14 +160,32 @@ def linear(columns: Floats, weights: Floats) -> Floats:
     return result
 
 
-def width_columns(inputs: Floats, spread: Floats, log_ratio: Floats) -> Floats:
+def past_of(rows: Rows) -> Floats:
+    """What bands read of the symbol's own past, shape (n, N_PAST): ln q90/q10 of RV_h in 90 days, and `MISS_NAMES`."""
+    spread = rows.column("rv90_90") - rows.column("rv90_10")
+    return np.column_stack([spread, *(rows.column(name) for name in MISS_NAMES)])
+
+
+def width_columns(inputs: Floats, past: Floats, log_ratio: Floats) -> Floats:
     """What the width of the band is read from, shape (n, N_WIDTH - 1)."""
-    return np.column_stack([inputs[:, _WIDTH_AT], spread, log_ratio])
+    return np.column_stack([inputs[:, _WIDTH_AT], past[:, : 1 + len(WINDOWS)], log_ratio])
+
+
+def centre_of(past: Floats, weights: Floats) -> Floats:
+    """Where the middle of the band lies, in ln RV/F: after weeks of misses to one side, a little to that side. (n,)."""
+    return linear(past[:, 1 + len(WINDOWS) :], weights)
 
 
 def width_of(columns: Floats, weights: Floats) -> Floats:
     """Width of the band against that of the horizon, within `WIDTHS`. Shape (n,)."""
     return np.clip(np.exp(linear(columns, weights)), *WIDTHS)
+
+
+def _mean_of(runners: Sequence[Runner], read: Floats) -> Floats:
+    told = np.zeros(len(read))
+    for runner in runners:
+        told += runner.run(read)[:, 0]
+    return told / max(len(runners), 1)
 
 
 def _numbers(told: Any, n: int) -> Floats:  # noqa: ANN401 - JSON

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ml.bars import DAY_MS, HOUR_MS, Bars, Floats, Instants, Timeframe
 from ml.exact import rolling_mean, rolling_sum
+from ml.volatility.misses import MISS_NAMES, USUAL_MEAN, USUAL_SPREAD, misses
 from ml.volatility.own_season import own_season
 from ml.volatility.reference import REFERENCE_NAMES, Reference, reference
 from ml.volatility.season import SATURDAY, Kind, coming, hour_of_week, past
@@ -39,6 +40,7 @@ NAMES = (
     "missing",  # bars of clock time missing among the newest 24 | 5 bars
     "flat",  # share of the newest 24 | 5 bars without any movement
     "density",  # bars of the level window over the bars that its clock time could hold
+    *MISS_NAMES,  # how far a plain forecast missed in the last weeks; as usual on daily bars
 )
 
 PARKINSON = 1.0 / (4.0 * math.log(2.0))
@@ -89,13 +91,14 @@ def kernel(bars: Bars, variant: Hashable) -> Floats:
     slots = hour_of_week(bars.open_at)
     weekends = trades_weekends(bars.open_at, windows.level)
     last = _window_sum(moves.squared, variant)
+    season = _coming(weekends, slots, variant) if hourly else np.zeros(len(bars))
     columns = [
         np.log(level),
         *_ranges(moves.root, level, windows, slots, weekends, hourly),
         2.0 * np.log(rolling_mean(moves.root, windows.level) / np.sqrt(level)),
         np.log(positive(rolling_mean(moves.squared, windows.level)) / level),
         known_or_zero(np.log(positive(rolling_mean(moves.variance, windows.long_run)) / level)),
-        _coming(weekends, slots, variant) if hourly else np.zeros(len(bars)),
+        season,
         own_season(bars.open_at, moves.variance, variant) if hourly else np.zeros(len(bars)),
         _fall(moves.change, level, windows.short),
         np.log(last / (variant * level) + FLOOR_OF_LAST),
@@ -104,8 +107,14 @@ def kernel(bars: Bars, variant: Hashable) -> Floats:
         _clock_time(bars.open_at, windows.recent) / step_ms - windows.recent,
         rolling_mean(moves.still, windows.recent),
         windows.level * step_ms / (_clock_time(bars.open_at, windows.level - 1) + step_ms),
+        *(misses(moves.root, last, season, variant) if hourly else _usual_misses(len(bars))),
     ]
     return np.column_stack(columns)
+
+
+def _usual_misses(n: int) -> list[Floats]:
+    half = len(MISS_NAMES) // 2
+    return [np.full(n, usual) for usual in (USUAL_SPREAD, USUAL_MEAN) for _ in range(half)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

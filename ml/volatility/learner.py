@@ -13,7 +13,7 @@ from ml.bars import DAY_MS, Floats
 from ml.capability import Predictor, Rows
 from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons
 from ml.volatility.answer import VolatilityAnswer
-from ml.volatility.ensemble import Ensemble, Step
+from ml.volatility.ensemble import Ensemble, Step, past_of
 from ml.volatility.inputs import COLUMNS, Scale, calendar_of, columns_of, hours_of
 from ml.volatility.kernel import NAMES
 from ml.volatility.model import VolatilityModel
@@ -21,7 +21,7 @@ from ml.volatility.ranges import RANGES
 from ml.volatility.season import Kind
 from ml.volatility.truth import SMALLEST_TRUTH
 
-NAME = "volatility/ensemble@1"
+NAME = "volatility/ensemble@3"
 #: Fewer than these make no model of a kind of market.
 FEWEST_LESSONS = 3_000
 FEWEST_DAYS = 180
@@ -44,7 +44,7 @@ class VolatilityLearner:
         return 5  # has no divisor in common with the 168 hours of the week: lessons of every hour
 
     def fit(self, lessons: Lessons, seed: int, progress: Progress) -> Fitted:
-        """Fits on hourly lessons. About 20 CPU-seconds for 300,000 of them."""
+        """Fits on hourly lessons. 20 to 27 CPU-seconds for 300,000 to 400,000 of them."""
         from ml.volatility.fit import fit
 
         taught = _taught(lessons, seed)
@@ -57,7 +57,7 @@ class VolatilityLearner:
             done = number / len(taught)
             fitted = fit(
                 few,
-                kind.name,
+                kind,
                 seed,
                 lambda share, done=done: progress(done + share / len(taught), "members"),  # type: ignore[misc]
             )
@@ -93,7 +93,7 @@ def _taught(lessons: Lessons, seed: int) -> Mapping[Kind, Any]:
     usable = np.isfinite(rows.values[:, : len(NAMES)]).all(axis=1) & np.isfinite(truths) & ~np.isnan(hours)
     with np.errstate(invalid="ignore"):
         log_ratio = np.log(np.maximum(truths, SMALLEST_TRUTH)) - np.log(hours) - rows.column("log_level")
-    spread = rows.column("rv90_90") - rows.column("rv90_10")
+    past = past_of(rows)
     columns, calendar, kind_of = columns_of(rows), calendar_of(rows), rows.column("trades_weekends")
     usable &= np.isfinite(calendar).all(axis=1)
     found = {}
@@ -105,7 +105,7 @@ def _taught(lessons: Lessons, seed: int) -> Mapping[Kind, Any]:
             here = here[kept[of_time]]
         if len(here) >= FEWEST_LESSONS and np.ptp(rows.as_of[here]) >= FEWEST_DAYS * DAY_MS:
             found[kind] = Taught(
-                columns[here], hours[here], calendar[here], rows.as_of[here], log_ratio[here], spread[here]
+                columns[here], hours[here], calendar[here], rows.as_of[here], log_ratio[here], past[here]
             )
     return found
 
@@ -135,6 +135,5 @@ def _ensemble(name: str, told: Mapping[str, Any], onnx: Mapping[str, bytes]) -> 
     scale = Scale(np.array(told["mean"], dtype=np.float64), np.array(told["deviation"], dtype=np.float64))
     if not scale.mean.shape == scale.deviation.shape == (len(COLUMNS),):
         raise ValueError("means and deviations of the columns are needed, one each")
-    first, second = told["weights"]
     steps = {int(h): Step.of_numbers(one) for h, one in told["steps"].items()}
-    return Ensemble(scale, steps, nets, trees, (float(first), float(second)))
+    return Ensemble(scale, steps, nets, trees)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ml.bars import Floats
 from ml.capability import CannotAnswer, Given, Rows, Term, Why
 from ml.volatility.answer import VolatilityAnswer
-from ml.volatility.ensemble import Ensemble
+from ml.volatility.ensemble import Ensemble, past_of
 from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast
 from ml.volatility.inputs import CALENDAR_AT, COLUMNS, GROUPS, USUAL, calendar_of, columns_of, hours_of
 from ml.volatility.kernel import NAMES
@@ -78,7 +78,7 @@ class _Said:
         whole = np.isfinite(needed).all(axis=1) & ~np.isinf(values).any(axis=1) & ~np.isnan(hours)
         whole &= np.isfinite(calendar).all(axis=1)
         kind_of = rows.column("trades_weekends")
-        spread = rows.column("rv90_90") - rows.column("rv90_10")
+        past = past_of(rows)
         usual = np.log(hours) + rows.column("log_level")
         for kind, ensemble in kinds.items():
             here = np.flatnonzero(whole & (kind_of == float(kind)) & np.isin(hours, list(ensemble.steps)))
@@ -86,7 +86,7 @@ class _Said:
                 inputs = ensemble.scale.inputs(values[here], hours[here], calendar[here])
                 ratio, by_group = _effects(ensemble, inputs, hours[here])
                 log_variance[here], effects[here] = usual[here] + ratio, by_group
-                bands[here] = ensemble.bands(inputs, hours[here], spread[here], ratio)
+                bands[here] = ensemble.bands(inputs, hours[here], past[here], ratio)
         return _Said(log_variance, bands, effects, [_why_not(kinds, rows, whole, log_variance, i) for i in range(n)])
 
 

@@ -43,8 +43,7 @@ class VolatilityQuestion(Question):
 
     horizon: Horizon = Field(
         default=Horizon.H24,
-        description="How far ahead: 6h, 12h, 24h, 48h (from 1h bars) or 1d, 5d (from 1d bars). In markets that close, "
-        "that many bars ahead.",
+        description="How far ahead, in bars of trading: hours read 1h bars, days 1d bars.",
     )
 
     @model_validator(mode="after")
