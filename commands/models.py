@@ -16,6 +16,7 @@ from commands.place import Place, place, process_id, system_clock
 from commands.terminal import as_json, out
 
 if TYPE_CHECKING:
+    from registry.aliases import InForce
     from registry.models import Decision, Version
     from registry.store import Store
     from registry.versions import Versions
@@ -43,18 +44,19 @@ def list_(config: ConfigFile = None, data: DataFolder = None, json_wanted: AsJso
     where = place(config, data, {}, json_wanted=json_wanted)
     with Told(json_wanted), _read(where) as shelf:
         now = system_clock()
-        found = [(one, shelf.versions.champion(one.capability, now)) for one in _all(shelf)]
+        found = [(one, shelf.versions.in_force(one.capability, now)) for one in _all(shelf)]
     if json_wanted:
-        as_json({"versions": [{**_said(one), "in_force": one.version == champion} for one, champion in found]})
+        as_json({"versions": [{**_said(one), **_in_force_told(one, champion)} for one, champion in found]})
         return
-    table = Table("version", "label", "state", "lessons", "learned through", box=None)
+    table = Table("version", "label", "state", "lessons", "learned through", "in force for", box=None)
     for one, champion in found:
         lessons = f"{one.card.n_lessons:,}" if one.card else ""
         through = _day(one.card.learned_through) if one.card else ""
-        name = f"{one.name} *" if one.version == champion else one.name
-        table.add_row(name, one.label, str(one.state), lessons, through)
+        here = one.version == champion.version
+        earned = "" if not here else "everything" if champion.strata is None else "; ".join(sorted(champion.strata))
+        table.add_row(f"{one.name} *" if here else one.name, one.label, str(one.state), lessons, through, earned)
     out.print(table)
-    out.print("* in force", markup=False)
+    out.print("* in force; where it is not, the rules answer", markup=False)
 
 
 @app.command()
@@ -84,7 +86,6 @@ def promote(
     """Make a version the champion by hand. What was rejected, and what cannot be loaded, stays out."""
 
     def decide(shelf: _Shelf, now: int) -> Decision:
-        from registry.events import Events
         from workers.retrain import promoted
 
         capability, number = _parsed(name)
@@ -92,8 +93,7 @@ def promote(
         unserved = _unserved(shelf, capability, number)
         if unserved:
             raise Unusable(f"{name} cannot be promoted: {unserved}")
-        events = Events(shelf.store, shelf.where.config.tenant)
-        return promoted(shelf.versions, events, version, [because], OPERATOR, now)
+        return promoted(shelf.versions, version, [because], OPERATOR, now)
 
     _done(place(config, data, {}, json_wanted=json_wanted), because, decide, json_wanted)
 
@@ -221,6 +221,12 @@ def _parsed(name: str) -> tuple[str, int]:
 def _said(one: Version) -> dict[str, Any]:
     card = asdict(one.card) if one.card else None
     return {"version": one.name, "label": one.label, "state": str(one.state), "card": card}
+
+
+def _in_force_told(one: Version, champion: InForce) -> dict[str, Any]:
+    if one.version != champion.version:
+        return {"in_force": False, "strata": None}
+    return {"in_force": True, "strata": None if champion.strata is None else sorted(champion.strata)}
 
 
 def _decided(one: Decision) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from commands.faults import Told, Unusable
 from commands.options import AsJson, ConfigFile
 from commands.place import Place, place, process_id, system_clock
 from commands.terminal import as_json, note, out, quiet
-from ml.bars import Timeframe
+from ml.timeframe import Timeframe
 
 if TYPE_CHECKING:
     from commands.answers import Replayed

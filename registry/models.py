@@ -57,6 +57,14 @@ class Card:
     parent: int
     """The version in force when this one was trained."""
     report: Mapping[str, Any]
+    losses_sha256: str | None = None
+    """Of what its learner showed in a walk-forward before it, which lies among the blobs: later challengers are held
+    against it."""
+
+    def same_learner(self, other: Card) -> bool:
+        """Whether one is a refit of the other: the same learner, features and code, on other lessons."""
+        mine, theirs = ((one.learner, one.features, one.code) for one in (self, other))
+        return mine == theirs
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, allow_nan=False)

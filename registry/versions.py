@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from registry.aliases import CHAMPION, RULES, InForce, Moves, move, moves_of
+from registry.audit_chain import Act, append
+from registry.events import put
 from registry.faults import MoveRefused, UnknownCapability, UnknownVersion
 from registry.models import Card, Decision, State, Verdict, Version, next_label, told, version_of
 from registry.store import Store
 from registry.tables import aliases, decisions, versions
 
-CHAMPION = "champion"
-#: The version that every capability has: its rules.
-RULES = 0
+__all__ = ["CHAMPION", "RULES", "TOLD", "InForce", "Versions"]
+
+#: What the outbox hears of, under one name each: the fact and its event are one transaction.
+TOLD: Mapping[Verdict, str] = {
+    Verdict.PROMOTED: "model.promoted",
+    Verdict.ROLLED_BACK: "model.rolled_back",
+    Verdict.RETIRED: "model.retired",
+}
 
 #: From which states a version may go to which.
 _MAY = {
@@ -26,14 +33,6 @@ _MAY = {
     State.REJECTED: frozenset({State.CANDIDATE, State.SHADOW, State.RETIRED}),
     State.RETIRED: frozenset({State.CANDIDATE, State.SHADOW, State.CHAMPION}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Moves:
-    """Where an alias pointed: from `moved_at[i]` (ms, not decreasing) on, to `version[i]`."""
-
-    moved_at: tuple[int, ...]
-    version: tuple[int, ...]
 
 
 class Versions:
@@ -66,13 +65,15 @@ class Versions:
         self._champions = self._history()
 
     def champion(self, capability: str, as_of: int) -> int:
-        """The version in force at `as_of` (ms). Before the first move it is the rules: they need no training data.
+        """The version in force at `as_of` (ms). Raises UnknownCapability."""
+        return self.in_force(capability, as_of).version
 
-        Raises UnknownCapability where `ensure_rules` never heard of it.
-        """
-        moves = self._moves(capability)
-        nth = bisect_right(moves.moved_at, as_of)
-        return moves.version[nth - 1] if nth else RULES
+    def in_force(self, capability: str, as_of: int) -> InForce:
+        """The same, with its strata. Raises UnknownCapability where `ensure_rules` never heard of the capability."""
+        try:
+            return self._champions[capability].at(as_of)
+        except KeyError:
+            raise _unknown(capability, self._champions) from None
 
     def register(self, capability: str, card: Card, at: int) -> Version:
         """A new candidate, numbered after the newest. The blob must be on disk before.
@@ -96,15 +97,24 @@ class Versions:
             self._decide(connection, new, Verdict.REGISTERED, [source], "training", at)
         return new
 
-    def promote(self, capability: str, version: int, reasons: Sequence[str], by: str, at: int) -> Decision:
-        """Makes it the champion, in force from `at` (ms) on; the old one retires (the rules become a shadow).
+    def promote(
+        self,
+        capability: str,
+        version: int,
+        reasons: Sequence[str],
+        by: str,
+        at: int,
+        strata: Iterable[str] | None = None,
+    ) -> Decision:
+        """Makes it the champion, in force from `at` (ms) on; the old one retires (the rules become a shadow). It is in
+        force for questions of `strata` alone; by default for all.
 
         An answer already given must not change: let `at` be later than any `as_of` that was answered. Raises
         MoveRefused for a rejected version, for the champion itself and for an `at` before the last move.
         """
         with self._store.write() as connection:
             chosen = _one(connection, self._tenant, capability, version)
-            self._crown(connection, chosen, at)
+            self._crown(connection, chosen, None if strata is None else frozenset(strata), at)
             decision = self._decide(connection, chosen, Verdict.PROMOTED, reasons, by, at)
         self._champions = self._history()
         return decision
@@ -115,10 +125,10 @@ class Versions:
         with self._store.write() as connection:
             known = {one.version: one for one in _all(connection, self._tenant, capability)}
             moves = self._read(connection, capability)
-            here = known[moves.version[-1]]
-            before = _before(moves.version)
-            chosen = next((known[v] for v in before if known[v].state is not State.REJECTED), known[RULES])
-            self._crown(connection, chosen, at)
+            here = known[moves.last.version]
+            fit = (one for one in moves.before() if known[one.version].state is not State.REJECTED)
+            chosen = next(fit, InForce(RULES))
+            self._crown(connection, known[chosen.version], chosen.strata, at)
             decision = self._decide(connection, here, Verdict.ROLLED_BACK, reasons, by, at)
         self._champions = self._history()
         return decision
@@ -128,7 +138,7 @@ class Versions:
         with self._store.write() as connection:
             chosen = _one(connection, self._tenant, capability, version)
             if chosen.state is State.CHAMPION and version != RULES:
-                self._crown(connection, _one(connection, self._tenant, capability, RULES), at)
+                self._crown(connection, _one(connection, self._tenant, capability, RULES), None, at)
             else:
                 self._stand(connection, chosen, State.RETIRED)
             decision = self._decide(connection, chosen, Verdict.RETIRED, reasons, by, at)
@@ -185,16 +195,18 @@ class Versions:
             self._stand(connection, chosen, to)
             return self._decide(connection, chosen, verdict, reasons, by, at)
 
-    def _crown(self, connection: Connection, chosen: Version, at: int) -> None:
+    def _crown(self, connection: Connection, chosen: Version, strata: frozenset[str] | None, at: int) -> None:
         """Moves the alias to `chosen`, in force from `at` on, and the champion before it out of the way."""
+        if strata is not None and not strata:
+            raise ValueError("a version in force for no stratum is none: say which, or None for all")
         moves = self._read(connection, chosen.capability)
         if at < moves.moved_at[-1]:
             raise MoveRefused(f"the alias was last moved at {moves.moved_at[-1]} ms, which is after {at} ms")
-        here = _one(connection, self._tenant, chosen.capability, moves.version[-1])
+        here = _one(connection, self._tenant, chosen.capability, moves.last.version)
         self._stand(connection, chosen, State.CHAMPION)
         self._set(connection, here, State.SHADOW if here.version == RULES else State.RETIRED)
-        row = {"capability": chosen.capability, "alias": CHAMPION, "move": len(moves.version) + 1}
-        connection.execute(insert(aliases).values(tenant=self._tenant, version=chosen.version, moved_at=at, **row))
+        to = InForce(chosen.version, strata)
+        move(connection, self._tenant, chosen.capability, len(moves.to) + 1, to, at)
 
     def _stand(self, connection: Connection, chosen: Version, to: State) -> None:
         rules_leave = chosen.version == RULES and to in (State.RETIRED, State.REJECTED)
@@ -219,34 +231,23 @@ class Versions:
         connection.execute(
             insert(decisions).values(tenant=self._tenant, capability=made.capability, reasons=written, **row)
         )
+        why = {"decision": made.number, "reasons_sha256": hashlib.sha256(written.encode()).hexdigest()}
+        append(connection, self._tenant, [Act(at, by, str(verdict), about.name, json.dumps(why))])
+        if verdict in TOLD:
+            now = self._read(connection, made.capability).last
+            put(connection, self._tenant, f"{about.name}#{made.number}", TOLD[verdict], _payload(made, now), at)
         return made
 
-    def _moves(self, capability: str) -> _Moves:
-        try:
-            return self._champions[capability]
-        except KeyError:
-            raise _unknown(capability, self._champions) from None
-
-    def _read(self, connection: Connection, capability: str) -> _Moves:
+    def _read(self, connection: Connection, capability: str) -> Moves:
         """The moves as they stand on disk, for a writer: memory follows a moment later."""
-        found = _moves_of(connection, self._tenant)
+        found = moves_of(connection, self._tenant)
         if capability not in found:
             raise _unknown(capability, found)
         return found[capability]
 
-    def _history(self) -> Mapping[str, _Moves]:
+    def _history(self) -> Mapping[str, Moves]:
         with self._store.read() as connection:
-            return _moves_of(connection, self._tenant)
-
-
-def _moves_of(connection: Connection, tenant: str) -> Mapping[str, _Moves]:
-    wanted = select(aliases.c.capability, aliases.c.moved_at, aliases.c.version).where(
-        aliases.c.tenant == tenant, aliases.c.alias == CHAMPION
-    )
-    found: dict[str, list[tuple[int, int]]] = {}
-    for capability, moved_at, version in connection.execute(wanted.order_by(aliases.c.move)):
-        found.setdefault(capability, []).append((moved_at, version))
-    return {name: _Moves(*map(tuple, zip(*moves, strict=True))) for name, moves in found.items()}
+            return moves_of(connection, self._tenant)
 
 
 def _all(connection: Connection, tenant: str, capability: str) -> tuple[Version, ...]:
@@ -262,9 +263,19 @@ def _one(connection: Connection, tenant: str, capability: str, version: int) -> 
     return known[version]
 
 
-def _before(moves: Sequence[int]) -> list[int]:
-    """Who was in force before the one now in force first was, newest first. Empty where it was the first of all."""
-    return list(reversed(moves[: moves.index(moves[-1])]))
+def _payload(made: Decision, now: InForce) -> str:
+    """What an event says: the word on a version, and who is in force from `in_force_from` (ms) on, for which strata."""
+    return json.dumps(
+        {
+            "capability": made.capability,
+            "version": made.version,
+            "in_force": now.version,
+            "strata": None if now.strata is None else sorted(now.strata),
+            "in_force_from": made.at,
+            "by": made.decided_by,
+            "reasons": list(made.reasons),
+        }
+    )
 
 
 def _unknown(capability: str, known: Iterable[str]) -> UnknownCapability:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ml.bars import HOUR_MS, WEEK_MS, Floats
 from ml.evaluation.betting import log_wealth
 from ml.evaluation.weeks import Blocks
-from registry.gate import Basis, Calibration, Evidence, Parity, Policy, Verdict, decide
+from registry.gate import Basis, Calibration, Evidence, Parity, Policy, Stratum, Verdict, decide
 
 RUNS = 2_000
 HOURS = 30 * 24
@@ -24,7 +24,7 @@ def promoted(differences: Floats) -> float:
     """Share of challengers (rows) that are promoted at any look, from differences of mean losses by block."""
     n = np.arange(1, differences.shape[1] + 1)
     better = np.cumsum(differences, axis=1) > 0.0
-    claimed = (log_wealth(differences) >= NEEDED) & better & (n >= POLICY.least_live_blocks)
+    claimed = (log_wealth(differences) >= NEEDED) & better & (n >= POLICY.least_blocks)
     return float(claimed.any(axis=1).mean())
 
 
@@ -136,9 +136,6 @@ def _evidence(blocks: Blocks, weeks: int, basis: Basis = Basis.WALK_FORWARD) -> 
         champion=0,
         basis=basis,
         longest_horizon_ms=48 * HOUR_MS,
-        against_rules=blocks,
-        against_champion=None,
-        calibration=(Calibration("ece", 0.01, 0.0, 0.015),),
+        strata=(Stratum("", blocks, None, (Calibration("ece", 0.01, 0.0, 0.015),), share_answered=0.99),),
         parity=Parity(True, 1e-7),
-        share_answered=0.99,
     )

@@ -84,6 +84,28 @@ async def test_the_champion_answers_is_named_and_explains_itself_even_after_it_w
     assert told["terms"][0]["text"] == "the rules times 0.9, by 1"
 
 
+async def test_a_model_answers_what_it_has_earned_and_is_passed_over_elsewhere_with_the_reason(
+    house: House, clock: HandClock
+) -> None:
+    version = registered(house, 0.9)
+    earned = ["24h, 1h bars, markets that never close"]
+    house.versions.promote("volatility", version, ["a test wants it"], "test", NOW, earned)
+    assert (await ask(house)).answered_by == "volatility@1"
+    elsewhere = await ask(house, horizon="48h")
+    assert (elsewhere.answered_by, elsewhere.source) == ("volatility@0", Source.RULES)
+    assert elsewhere.passed_over == (
+        "volatility@1: not shown to be better than the rules on 48h, 1h bars, markets that never close",
+    )
+    questions = [TOY.question.model_validate({"symbol": "AAA", "horizon": one}) for one in ("6h", "24h", "48h")]
+    batch = await house.ask.many(TOY, questions, "test")
+    assert [one.answered_by for one in batch] == ["volatility@0", "volatility@1", "volatility@0"]
+    clock.at += HOUR_MS
+    house.versions.rollback("volatility", ["a test"], "test", clock.at)
+    house.versions.promote("volatility", version, ["a test"], "test", clock.at)
+    assert (await ask(house, horizon="48h")).answered_by == "volatility@1"
+    assert (await ask(house, horizon="48h", as_of=moment(NOW))).answered_by == "volatility@0", "what was said stands"
+
+
 async def test_a_restart_keeps_the_champion(house: House, tmp_path: Path, clock: HandClock) -> None:
     crowned(house, 0.9)
     first = await ask(house)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from commands.replay_models import Retrained
-from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Timeframe
+from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Floats, Timeframe
 from ml.capability import AnyCapability, CannotAnswer, Given, Goals, Outcome, Rows, Term
 from ml.catalogue import CATALOGUE
 from ml.checks import bars_for_laws
 from ml.learning import Artefact, Fitted, Lessons, Progress
 from ml.timeline import StillMarket
 from tools.chain import Link
+from workers.classroom import Classroom
 from workers.fitting_pool import NotFitted
 from workers.relearn import EMBARGO_MS, Refit, boundaries, relearn
 
@@ -53,7 +54,6 @@ class Scaled:
 class Leveller:
     """Learns the factor that makes rules of half the size right again: the mean of truth over rules."""
 
-    shuffled: bool = False
     name: str = "volatility/leveller@1"
     every_bars: int = 24
 
@@ -61,11 +61,50 @@ class Leveller:
         truths = np.array(lessons.truths, dtype=np.float64)
         said = VOLATILITY.rules.predict(lessons.rows)
         ratio = [truth / one.answer.var for one, truth in zip(said, truths, strict=True) if isinstance(one, Given)]
-        factor = 0.5 * float(np.random.default_rng(seed).permutation(3)[0] + 1) if self.shuffled else np.mean(ratio)
-        return Fitted(Artefact(self.name, {}, {"factor": float(factor)}), {})
+        return Fitted(Artefact(self.name, {}, {"factor": float(np.mean(ratio))}), {})
 
     def load(self, artefact: Artefact, version: int) -> Scaled:
         return Scaled(artefact.numbers["factor"], version)
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Learns what came true, on average, in each tenth of what the rules say; `shuffled`: truths of other times."""
+
+    shuffled: bool = False
+    name: str = "volatility/graded@1"
+    every_bars: int = 24
+
+    def fit(self, lessons: Lessons, seed: int, progress: Progress) -> Fitted:
+        said = rules_say(lessons.rows)
+        truths = np.array(lessons.truths, dtype=np.float64)
+        if self.shuffled:
+            truths = np.random.default_rng(seed).permutation(truths)
+        edges = np.quantile(said, np.linspace(0.1, 0.9, 9))
+        tenth = np.searchsorted(edges, said)
+        means = [float(truths[tenth == k].mean()) for k in range(10)]
+        return Fitted(Artefact(self.name, {}, {"edges": edges.tolist(), "means": means}), {})
+
+    def load(self, artefact: Artefact, version: int) -> Tenths:
+        return Tenths(1.0, version, tuple(artefact.numbers["edges"]), tuple(artefact.numbers["means"]))
+
+
+@dataclass(frozen=True)
+class Tenths(Scaled):
+    """What `Graded` learnt."""
+
+    edges: tuple[float, ...] = ()
+    means: tuple[float, ...] = ()
+
+    def _scaled(self, one: Outcome[Any]) -> Outcome[Any]:
+        if isinstance(one, CannotAnswer):
+            return one
+        mean = self.means[int(np.searchsorted(self.edges, one.answer.var))]
+        return replace(one, answer=one.answer.model_copy(update={"var": mean}))
+
+
+def rules_say(rows: Rows) -> Floats:
+    return np.array([one.answer.var for one in VOLATILITY.rules.predict(rows) if isinstance(one, Given)])
 
 
 def alone(capability: AnyCapability) -> AnyCapability:
@@ -76,9 +115,9 @@ def alone(capability: AnyCapability) -> AnyCapability:
     )
 
 
-def halved(learner: Any) -> AnyCapability:
-    """Volatility with rules that say half of what they should: there is something to learn."""
-    return replace(alone(VOLATILITY), rules=Scaled(0.3), learner=learner)
+def halved(learner: Any, factor: float = 0.3) -> AnyCapability:
+    """Volatility with rules that say a part of what they should: there is something to learn."""
+    return replace(alone(VOLATILITY), rules=Scaled(factor), learner=learner)
 
 
 def walked(capability: AnyCapability, seen: list[tuple[int, Lessons]] | None = None) -> list[Refit]:
@@ -86,8 +125,9 @@ def walked(capability: AnyCapability, seen: list[tuple[int, Lessons]] | None = N
     learner = capability.learner
     assert learner is not None
 
-    def fit_each(lessons: Iterable[Lessons], seed: int) -> Iterator[Fitted | NotFitted]:
-        for at, taught in zip(refit_at, lessons, strict=True):
+    def fit_each(school: Classroom, instants: Sequence[int], seed: int) -> Iterator[Fitted | NotFitted]:
+        for at in instants:
+            taught = school.settled_by(at)
             if seen is not None:
                 seen.append((at, taught))
             yield learner.fit(taught, seed, lambda share, word: None)
@@ -98,6 +138,9 @@ def walked(capability: AnyCapability, seen: list[tuple[int, Lessons]] | None = N
 def test_refits_begin_a_year_before_the_first_question_or_as_early_as_history_allows() -> None:
     assert boundaries(100 * WEEK_MS, 101 * WEEK_MS, WEEK_MS, 0)[0] <= 48 * WEEK_MS
     assert boundaries(10 * WEEK_MS, 11 * WEEK_MS, WEEK_MS, 3 * WEEK_MS)[0] == 3 * WEEK_MS
+    weeks = [at // WEEK_MS for at in boundaries(100 * WEEK_MS, 112 * WEEK_MS, 4 * WEEK_MS, 0, 13 * WEEK_MS)]
+    assert weeks == [46, 59, 72, 85, 98, 100, 104, 108, 112]
+    assert boundaries(WEEK_MS, 3 * WEEK_MS, WEEK_MS, 2 * WEEK_MS) == [2 * WEEK_MS, 3 * WEEK_MS]
 
 
 def test_a_refit_learns_from_what_had_settled_an_embargo_before_alone() -> None:
@@ -130,9 +173,12 @@ def test_a_model_equal_to_the_rules_is_never_promoted() -> None:
     assert "not shown to be better" in refits[-1].reasons[0]
 
 
-def test_a_learner_whose_labels_mean_nothing_is_not_promoted_over_honest_rules() -> None:
-    refits = walked(replace(alone(VOLATILITY), learner=Leveller(shuffled=True)))
-    assert not any(one.promoted for one in refits)
+def test_a_label_shuffled_in_time_shows_no_skill() -> None:
+    """The same learner, rules and weeks: with honest labels it is promoted, with labels of other times never."""
+    assert any(one.promoted for one in walked(halved(Graded(), 0.55)))
+    shuffled = walked(halved(Graded(shuffled=True), 0.55))
+    assert not any(one.promoted for one in shuffled)
+    assert "worse than volatility@0" in shuffled[-1].reasons[0]
 
 
 def test_a_model_that_looks_too_good_is_rejected_as_a_leak() -> None:
@@ -144,12 +190,17 @@ def test_a_model_that_looks_too_good_is_rejected_as_a_leak() -> None:
 
 def test_the_road_of_a_replay_asks_the_refit_in_force_and_the_rules_before() -> None:
     refits = walked(halved(Leveller()))
-    chains = Retrained(tuple(refits), Link("volatility@0", VOLATILITY.rules))
+    chains = Retrained(VOLATILITY, tuple(refits), Link("volatility@0", VOLATILITY.rules), 62)
     first = next(one for one in refits if one.promoted)
     before, after = chains.chain("volatility", first.at - 1), chains.chain("volatility", first.at)
     assert [link.name for link in before] == ["volatility@0"]
     assert [link.name for link in after] == [f"volatility@{first.version}", "volatility@0"]
     assert [link.name for link in chains.chain("volatility", 0)] == ["volatility@0"]
+    assert after[0].earned is not None
+    assert after[0].earned.names == {"24h, 1h bars, markets that never close"}
+    late = chains.chain("volatility", refits[-1].at + 63 * DAY_MS)
+    assert late[0].absent is not None
+    assert late[0].absent.text == "model is 63 days old, the limit is 62"
 
 
 def test_a_refit_with_too_few_lessons_is_passed_over_with_the_reason() -> None:
@@ -157,8 +208,8 @@ def test_a_refit_with_too_few_lessons_is_passed_over_with_the_reason() -> None:
     capability = halved(Leveller())
     refit_at = [FIRST, FIRST + WEEK_MS]
 
-    def fit_each(lessons: Iterable[Lessons], seed: int) -> Iterator[Fitted | NotFitted]:
-        yield from (NotFitted(wrong) for _ in lessons)
+    def fit_each(school: Classroom, instants: Sequence[int], seed: int) -> Iterator[Fitted | NotFitted]:
+        yield from (NotFitted(wrong) for _ in instants)
 
     refits = relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda share, word: None)
     assert [one.reasons for one in refits] == [(wrong,), (wrong,)]

@@ -12,17 +12,19 @@ from typing import Any
 
 import pytest
 
-from commands.config import Config, Ledger
+from commands.config import Config, Ledger, Models
+from commands.running import scheduled
+from market.bar_table import checked
 from ml.bars import HOUR_MS, WEEK_MS
 from ml.capability import AnyCapability
-from registry.models import State, Verdict
-from server import House, build, scheduled
+from registry.models import Card, State, Verdict
+from server import House, build
 from tests import served_learner
-from tests.conftest import NOW, HandClock, table
+from tests.conftest import NOW, HandClock, hourly, table
 from tools.ask import CLOCK_SLACK_MS
 from workers.relearn import EMBARGO_MS
 from workers.retrain import IN_FORCE_AFTER_MS, PROMOTED, Retrain
-from workers.schedule import Ran
+from workers.schedule import CutOff, Ran
 from workers.train import SUFFIX, Failure, TrainingFailed
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +44,7 @@ def learning(tmp_path: Path, clock: HandClock) -> Iterator[Callable[[str], House
 
     def open_(name: str) -> House:
         catalogue: tuple[AnyCapability, ...] = getattr(served_learner, name)
-        config = Config(ledger=Ledger(flush_ms=1))
+        config = Config(ledger=Ledger(flush_ms=1), models=Models(too_old_days={"volatility": 200}))
         taught_by = f"tests.served_learner:{name}"
         opened.append(build(config, tmp_path / "data", clock, catalogue=catalogue, taught_by=taught_by))
         if not opened[-1].history.series():
@@ -87,7 +89,7 @@ async def test_a_better_model_is_promoted_while_answers_go_on_and_stays_after_a_
         Verdict.PROMOTED,
         "gate",
     )
-    assert promoted.reasons[0].startswith("better than volatility@0; loss ratio 0.")
+    assert "markets that never close: better than volatility@0; loss ratio 0." in promoted.reasons[0]
     assert any("coverage_80" in one for one in promoted.reasons)
     (event,) = house.events.since(0, 10)
     assert (event.name, json.loads(event.payload)["in_force_from"]) == (PROMOTED, NOW + IN_FORCE_AFTER_MS)
@@ -123,6 +125,41 @@ async def test_a_model_that_is_not_better_is_never_promoted_and_the_reasons_are_
     assert house.events.since(0, 10) == []
 
 
+async def test_a_challenger_meets_the_champion_on_weeks_that_neither_had_seen(
+    learning: Callable[[str], House], clock: HandClock
+) -> None:
+    later = NOW + 12 * WEEK_MS
+    bars = [hourly(name, seed=seed, n=(WEEKS + 12) * 168, end=later) for name, seed in (("CCC", 3), ("DDD", 4))]
+    house = learning("GOOD")
+    house.history.append([checked(one.between(0, WEEKS * 168), "files") for one in bars], received_at=NOW, live=False)
+    assert of(house).once(hear).decision.verdict is Verdict.PROMOTED
+    rest = [checked(one.between(WEEKS * 168, len(one)), "files") for one in bars]
+    house.history.append(rest, received_at=later, live=False)
+    house.close()
+    clock.at = later
+
+    with pytest.MonkeyPatch.context() as patch:  # as if the code that learns were another since
+        patch.setattr(Card, "same_learner", lambda mine, other: False)
+        tied = of(learning("TIED")).once(hear)
+    assert tied.decision.verdict is Verdict.KEPT, tied.decision.reasons
+    assert "not shown to be better than volatility@1" in tied.decision.reasons[-1], "another learner must be better"
+    clock.at += HOUR_MS
+    refit = of(learning("GOOD")).once(hear)
+    assert refit.decision.verdict is Verdict.PROMOTED, refit.decision.reasons
+    assert any("not worse than volatility@1 by more than 1%" in one for one in refit.decision.reasons)
+    clock.at += HOUR_MS
+
+    house = learning("GONE")
+    gone = of(house).once(hear)
+    assert gone.decision.verdict is Verdict.REJECTED
+    assert house.versions.champion("volatility", clock.at + IN_FORCE_AFTER_MS) == 0, "its learner has lost its place"
+    retired = house.versions.decisions("volatility")[-2]
+    assert (retired.verdict, retired.version) == (Verdict.RETIRED, refit.version.version)
+    assert "a refit of its learner, volatility@4, is better nowhere that it answers" in retired.reasons[0]
+    told = [one.name for one in house.events.since(0, 10)]
+    assert told == ["model.promoted", "model.promoted", "model.retired"]
+
+
 async def test_too_little_history_is_no_fault_and_registers_nothing(
     learning: Callable[[str], House], clock: HandClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -141,5 +178,6 @@ async def test_too_little_history_is_no_fault_and_registers_nothing(
 async def test_a_house_that_stops_does_not_wait_for_its_training(learning: Callable[[str], House]) -> None:
     house = learning("GOOD")
     house.trainer.stop()
-    await of(house).run(hear)
+    with pytest.raises(CutOff, match="the server is stopping"):
+        await of(house).run(hear)
     assert [one.version for one in house.versions.of("volatility")] == [0]

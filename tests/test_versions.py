@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
+from registry.events import Events
 from registry.faults import MoveRefused, StateDamaged, UnknownCapability, UnknownVersion
 from registry.models import Card, State, Verdict
 from registry.store import Store, migrate, open_store
 from registry.tables import versions as version_rows
-from registry.versions import Versions
+from registry.versions import InForce, Versions
 
 ROOT = Path(__file__).parent.parent
 WHY = ("loss 3.1% below the rules, interval 1.2% to 5.0%", "parity 2e-7")
@@ -194,6 +196,52 @@ def test_an_alias_never_moves_in_the_past(versions: Versions) -> None:
     with pytest.raises(MoveRefused, match="last moved at 1000 ms, which is after 999 ms"):
         versions.promote("volatility", 2, WHY, BY, 999)
     assert states(versions) == ["shadow", "champion", "candidate", "candidate"]
+
+
+def test_a_version_is_in_force_for_the_strata_that_it_has_earned_and_comes_back_for_the_same(
+    versions: Versions, store: Store
+) -> None:
+    versions.promote("volatility", 1, WHY, BY, 1_000, ["24h, coins", "48h, coins"])
+    versions.promote("volatility", 2, WHY, BY, 2_000, ["24h, coins"])
+    versions.promote("volatility", 3, WHY, BY, 3_000)
+    earned = [InForce(1, frozenset({"24h, coins", "48h, coins"})), InForce(2, frozenset({"24h, coins"})), InForce(3)]
+    for known in (versions, Versions(store, "local")):
+        assert [known.in_force("volatility", at) for at in (1_000, 2_000, 3_000)] == earned
+        assert known.in_force("volatility", 999) == InForce(0)
+    for at, back in ((4_000, earned[1]), (5_000, earned[0]), (6_000, InForce(0))):
+        versions.rollback("volatility", WHY, BY, at)
+        assert versions.in_force("volatility", at) == back
+    with pytest.raises(ValueError, match="in force for no stratum"):
+        versions.promote("volatility", 1, WHY, BY, 7_000, [])
+    assert versions.in_force("volatility", 8_000) == InForce(0)
+
+
+def test_promotion_rollback_and_retirement_are_told_once_each_with_who_answers_now(
+    versions: Versions, store: Store
+) -> None:
+    versions.promote("volatility", 1, WHY, BY, 1_000, ["24h, coins"])
+    versions.promote("volatility", 2, WHY, BY, 2_000)
+    versions.rollback("volatility", ("coverage fell",), "operator", 3_000)
+    versions.retire("volatility", 3, ("too old",), "watch", 3_500)
+    versions.retire("volatility", 1, ("its trades were deleted",), "operator", 4_000)
+    with pytest.raises(MoveRefused):
+        versions.retire("volatility", 0, WHY, BY, 5_000)
+    with pytest.raises(UnknownVersion):
+        versions.promote("volatility", 9, WHY, BY, 5_000)
+    versions.keep("volatility", 2, WHY, BY, 5_000)
+    told = [(one.name, one.key, json.loads(one.payload)) for one in Events(store, "local").since(0, 10)]
+    assert [
+        (name, said["version"], said["in_force"], said["strata"], said["in_force_from"]) for name, _, said in told
+    ] == [
+        ("model.promoted", 1, 1, ["24h, coins"], 1_000),
+        ("model.promoted", 2, 2, None, 2_000),
+        ("model.rolled_back", 2, 1, ["24h, coins"], 3_000),
+        ("model.retired", 3, 1, ["24h, coins"], 3_500),
+        ("model.retired", 1, 0, None, 4_000),
+    ]
+    assert told[2][2]["by"] == "operator"
+    assert told[2][2]["reasons"] == ["coverage fell"]
+    assert len({key for _, key, _ in told}) == len(told)
 
 
 def test_a_decision_without_a_reason_is_none(versions: Versions) -> None:

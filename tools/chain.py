@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -40,14 +40,33 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
+class Earned:
+    """The strata of questions for which a version is in force; `of` names that of each row."""
+
+    names: frozenset[str]
+    of: Callable[[Rows], Sequence[str]]
+
+    def elsewhere(self, rows: Rows) -> dict[int, CannotAnswer]:
+        """Rows of other strata, by position, and what is said of them."""
+        strata = self.of(rows)
+        why = Why.NOT_MEASURED
+        told = {
+            one: CannotAnswer(why, f"not shown to be better than the rules on {one}")
+            for one in set(strata) - self.names
+        }
+        return {i: told[one] for i, one in enumerate(strata) if one in told}
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """One predictor of a chain under the name that replies show, `volatility@3`. A model has a breaker and threads of
-    its own; the rules need neither."""
+    its own, and may be in force for what it has `earned` alone; the rules need none of it."""
 
     name: str
     predictor: Predictor[Any]
     breaker: Breaker | None = None
     threads: Threads | None = None
+    earned: Earned | None = None
 
     @property
     def source(self) -> Source:
@@ -59,9 +78,9 @@ class Link:
         return self.predictor.why if isinstance(self.predictor, Absent) else None
 
     @property
-    def key(self) -> tuple[str, CannotAnswer | None]:
+    def key(self) -> tuple[str, CannotAnswer | None, frozenset[str] | None]:
         """All of a link that an answer depends on."""
-        return self.name, self.absent
+        return self.name, self.absent, self.earned.names if self.earned else None
 
 
 #: How a model is run: at once (replay), or in a thread with a deadline (live). Rules always run at once.
@@ -83,6 +102,17 @@ class RulesAlone:
 
     def chain(self, capability: str, as_of: int) -> Sequence[Link]:  # noqa: ARG002 - the rules were always in force
         return self._chains[capability]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The same chains for a replay beside a live server: what fails there opens no breaker here."""
+
+    live: Chains
+
+    def chain(self, capability: str, as_of: int) -> Sequence[Link]:
+        """The chain in force at `as_of` (ms)."""
+        return [replace(link, breaker=None) for link in self.live.chain(capability, as_of)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +141,7 @@ async def walk(chain: Sequence[Link], rows: Rows, run: Run) -> list[Walked]:
     for link in chain:
         last = link is chain[-1]
         asked = [i for i, state in enumerate(states) if state.outcome is None]
-        outside = _out_of_range(link.predictor, rows, asked)
+        outside = _not_for_it(link, rows, asked)
         for i, cannot in outside.items():
             _take(states[i], link, cannot, last)
         inside = [i for i in asked if i not in outside]
@@ -196,9 +226,10 @@ def _take(state: _Open, link: Link, outcome: Outcome[Answer], last: bool) -> Non
         state.passing |= link.absent is None and outcome.why in (Why.FAILED, Why.TOO_SLOW)
 
 
-def _out_of_range(predictor: Predictor[Any], rows: Rows, asked: Sequence[int]) -> dict[int, CannotAnswer]:
-    found: dict[int, CannotAnswer] = {}
-    for name, (low, high) in predictor.ranges.items():
+def _not_for_it(link: Link, rows: Rows, asked: Sequence[int]) -> dict[int, CannotAnswer]:
+    """Rows of what it has not earned, and those out of its range."""
+    found = link.earned.elsewhere(rows) if link.earned and not link.absent else {}
+    for name, (low, high) in link.predictor.ranges.items():
         column = rows.column(name)
         # NaN is neither below nor above: missing features are the predictor's to judge.
         for i in np.flatnonzero((column < low) | (column > high)):

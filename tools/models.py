@@ -14,9 +14,9 @@ from ml.capability import AnyCapability, CannotAnswer, Predictor, Why
 from ml.learning import Artefact
 from registry.faults import DamagedBlob, MissingBlob
 from registry.models import Card
-from registry.versions import RULES, Versions
+from registry.versions import RULES, InForce, Versions
 from tools.breaker import Breaker
-from tools.chain import Absent, Link
+from tools.chain import Absent, Earned, Link
 from tools.reply import brief_time
 from tools.threads import Threads
 
@@ -100,6 +100,7 @@ class Champions:
         models: Models,
         too_old_days: Callable[[str], int],
     ) -> None:
+        self._capabilities = {one.name: one for one in capabilities}
         self._names: Mapping[str, tuple[str, ...]] = {one.name: tuple(one.features.names) for one in capabilities}
         self._versions = versions
         self._models = models
@@ -108,12 +109,24 @@ class Champions:
     def chain(self, capability: str, as_of: int) -> Sequence[Link]:
         """The chain of `capability` in force at `as_of` (ms)."""
         rules = self._models.loaded(capability, RULES).link
-        version = self._versions.champion(capability, as_of)
-        if version == RULES:
+        in_force = self._versions.in_force(capability, as_of)
+        if in_force.version == RULES:
             return (rules,)
-        found = self._models.loaded(capability, version)
+        found = self._models.loaded(capability, in_force.version)
         why = self._unfit(capability, found, as_of)
-        return (found.link if why is None else replace(found.link, predictor=Absent(version, why)), rules)
+        if why is not None:
+            return (replace(found.link, predictor=Absent(in_force.version, why)), rules)
+        if in_force.strata is None:
+            return (found.link, rules)
+        earned = Earned(in_force.strata, self._capabilities[capability].strata)
+        return (replace(found.link, earned=earned), rules)
+
+    def champion(self, capability: str, as_of: int) -> tuple[InForce, Predictor[Any]] | None:
+        """Who answers questions as of then (ms), and where, when it is not the rules alone; None where it is."""
+        first = self.chain(capability, as_of)[0]
+        if first.predictor.version == RULES or first.absent:
+            return None
+        return self._versions.in_force(capability, as_of), first.predictor
 
     def _unfit(self, capability: str, found: Loaded, as_of: int) -> CannotAnswer | None:
         """Why a champion that can be loaded is not asked about this time."""

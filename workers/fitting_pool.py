@@ -1,22 +1,29 @@
 """Many fits at once, each in a process of its own: for replays, which refit dozens of times.
 
-What goes in is a file of lessons, what comes back are an artefact's bytes and a report: nothing of the training
-libraries comes near the process that asks.
+What goes in is one folder of lessons, which all share, and for each fit the instant up to which it may learn; what
+comes back are an artefact's bytes and a report: nothing of the training libraries comes near the process that asks.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml.learning import Artefact, Fitted, Lessons, TooFewLessons
+from ml.learning import Artefact, Fitted, TooFewLessons
 from workers.lessons import from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from workers.classroom import Classroom
+
+#: Names of the files in the folder: the values of the rows, and the rest of the lessons.
+VALUES, LESSONS = "values.f64", "lessons.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,48 +35,62 @@ class NotFitted:
 
 @dataclass(frozen=True, slots=True)
 class FittingPool:
-    """Fits the catalogue's `capability` in so many `processes`, over files in `folder` (which is there)."""
+    """Fits the catalogue's `capability` in so many `processes`, over a `folder` of its own (which is there). The values
+    of the lessons must lie in `values`."""
 
     capability: str
     folder: Path
     processes: int = 2
 
-    def fit_each(self, lessons: Iterable[Lessons], seed: int) -> Iterator[Fitted | NotFitted]:
-        """One outcome per set of lessons, in order. At most `processes` + 1 sets are on disk at once."""
+    @property
+    def values(self) -> Path:
+        """Where the values of the lessons are to be put."""
+        return self.folder / VALUES
+
+    def fit_each(self, school: Classroom, refit_at: Sequence[int], seed: int) -> Iterator[Fitted | NotFitted]:
+        """One outcome per instant (ms), in order."""
+        (self.folder / LESSONS).write_bytes(to_bytes(school.lessons, values=False))
         with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
-            waiting: list[tuple[Path, Future[str]]] = []
-            for number, taught in enumerate(lessons):
-                path = self.folder / f"lessons-{number}.npz"
-                path.write_bytes(to_bytes(taught))
-                waiting.append((path, pool.submit(_fitted, list(sys.path), self.capability, str(path), seed)))
+            waiting: list[Future[str]] = []
+            for at in refit_at:
+                waiting.append(pool.submit(_fitted, list(sys.path), self.capability, str(self.folder), at, seed))
                 while len(waiting) > self.processes:
-                    yield self._told(*waiting.pop(0))
-            for one in waiting:
-                yield self._told(*one)
-
-    def _told(self, path: Path, done: Future[str]) -> Fitted | NotFitted:
-        told: Mapping[str, Any] = json.loads(done.result())
-        path.unlink()
-        if "why" in told:
-            return NotFitted(told["why"])
-        return Fitted(Artefact.of(told["artefact"].encode("ascii"), told["learner"]), told["report"])
+                    yield _told(waiting.pop(0))
+            while waiting:
+                yield _told(waiting.pop(0))
 
 
-def _fitted(path: list[str], capability: str, lessons: str, seed: int) -> str:
+def _told(done: Future[str]) -> Fitted | NotFitted:
+    told: Mapping[str, Any] = json.loads(done.result())
+    if "why" in told:
+        return NotFitted(told["why"])
+    return Fitted(Artefact.of(told["artefact"].encode("ascii"), told["learner"]), told["report"])
+
+
+def _fitted(path: list[str], capability: str, folder: str, at: int, seed: int) -> str:
     """Runs in a child: fits, and tells it as JSON."""
     sys.path[:] = path
-    from ml.catalogue import CATALOGUE
-
-    chosen = next(one for one in CATALOGUE if one.name == capability)
-    learner = chosen.learner
+    school = _school(capability, folder)
+    learner = school.capability.learner
     if learner is None:
         return json.dumps({"why": "nothing to learn with"})
     try:
-        fitted = learner.fit(from_bytes(Path(lessons).read_bytes(), chosen.question), seed, _unheard)
+        fitted = learner.fit(school.settled_by(at), seed, _unheard)
     except TooFewLessons as few:
         return json.dumps({"why": str(few)})
     artefact = fitted.artefact.to_bytes().decode("ascii")
     return json.dumps({"artefact": artefact, "learner": learner.name, "report": dict(fitted.report)})
+
+
+@lru_cache(maxsize=1)
+def _school(capability: str, folder: str) -> Classroom:
+    """Once for all fits of a child: the rows are views of the file."""
+    from ml.catalogue import CATALOGUE
+    from workers.classroom import Classroom
+
+    chosen = next(one for one in CATALOGUE if one.name == capability)
+    content = (Path(folder) / LESSONS).read_bytes()
+    return Classroom.over(chosen, from_bytes(content, chosen.question, Path(folder) / VALUES))
 
 
 def _unheard(share: float, word: str) -> None:

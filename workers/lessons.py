@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.bars import Floats
 from ml.capability import Question, Rows
 from ml.learning import Lessons
 
@@ -16,8 +18,9 @@ class BadLessons(Exception):  # noqa: N818 - told as it is
     """Bytes that are no lessons."""
 
 
-def to_bytes(lessons: Lessons) -> bytes:
-    """Lessons as an `.npz`: the same lessons give the same bytes. Questions are kept once each, as JSON.
+def to_bytes(lessons: Lessons, *, values: bool = True) -> bytes:
+    """Lessons as an `.npz`: the same lessons give the same bytes. Questions are kept once each, as JSON. Without
+    `values` all but those of the rows, which lie elsewhere.
 
     Raises ValueError for a row that nobody can answer: it teaches nothing.
     """
@@ -30,7 +33,7 @@ def to_bytes(lessons: Lessons) -> bytes:
     np.savez(
         kept,
         names=np.array(rows.names, dtype=np.str_),
-        values=np.ascontiguousarray(rows.values, dtype=np.float64),
+        values=np.ascontiguousarray(rows.values if values else rows.values[:0], dtype=np.float64),
         questions=np.array(list(number), dtype=np.str_),
         asked=np.array(asked, dtype=np.int64),
         as_of=np.asarray(rows.as_of, dtype=np.int64),
@@ -40,8 +43,9 @@ def to_bytes(lessons: Lessons) -> bytes:
     return kept.getvalue()
 
 
-def from_bytes(content: bytes, question: type[Question]) -> Lessons:
-    """Back from bytes whose hash was checked. Raises BadLessons."""
+def from_bytes(content: bytes, question: type[Question], values: Path | None = None) -> Lessons:
+    """Back from bytes whose hash was checked; with the values of the rows from a file, where they lie there. Raises
+    BadLessons."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as kept:
             parts = {name: kept[name] for name in kept.files}
@@ -49,10 +53,16 @@ def from_bytes(content: bytes, question: type[Question]) -> Lessons:
         questions = tuple(distinct[i] for i in parts["asked"].tolist())
         none = (None,) * len(questions)
         names = tuple(parts["names"].tolist())
-        rows = Rows(names, parts["values"], questions, parts["as_of"], parts["data_through"], none)
+        table = parts["values"] if values is None else in_file(values, len(questions), len(names))
+        rows = Rows(names, table, questions, parts["as_of"], parts["data_through"], none)
         return Lessons(rows, parts["truths"].tolist())
     except (ValueError, LookupError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise BadLessons(f"these bytes are no lessons: {type(error).__name__}") from error
+
+
+def in_file(file: Path, n: int, k: int) -> Floats:
+    """Values of n rows that lie in a file, shape (n, k): read where they are used, and shared among processes."""
+    return np.asarray(np.memmap(file, dtype=np.float64, mode="r", shape=(n, k)))
 
 
 def _truths(lessons: Lessons) -> NDArray[np.float64] | NDArray[np.str_]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from types import UnionType
+from typing import Any, Protocol, Union, get_args, get_origin
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +55,6 @@ async def replayed(
 def schema(capability: AnyCapability) -> pa.Schema:
     """The columns of `{capability}.parquet`."""
     text, number = pa.string(), pa.float64()
-    arrow = {float: number, int: pa.int64()}
     return pa.schema(
         [
             ("symbol", text),
@@ -63,12 +63,25 @@ def schema(capability: AnyCapability) -> pa.Schema:
             ("answered_by", text),
             ("source", text),
             ("prediction_id", text),
-            *((name, arrow.get(field.annotation, text)) for name, field in capability.answer.model_fields.items()),
-            ("truth", arrow.get(capability.truth_kind, text)),
+            *((name, _column(field.annotation)) for name, field in capability.answer.model_fields.items()),
+            ("truth", _column(capability.truth_kind)),
             ("loss", number),
             ("why", text),
         ]
     )
+
+
+def _column(kind: Any) -> pa.DataType:  # noqa: ANN401 - whatever a field is annotated with
+    """The column of an answer's field: numbers, and lists of words, may be null; whatever else is told in words."""
+    said = (
+        [one for one in get_args(kind) if one is not type(None)] if get_origin(kind) in (Union, UnionType) else [kind]
+    )
+    if len(said) == 1:
+        (one,) = said
+        if get_origin(one) is tuple:
+            return pa.list_(_column(get_args(one)[0]))
+        return {float: pa.float64(), int: pa.int64(), bool: pa.bool_()}.get(one, pa.string())
+    return pa.string()
 
 
 async def _rows(

@@ -24,13 +24,12 @@ from registry.jobs import JobRuns
 from registry.leases import Lease, Leases
 from registry.models import Card, Version
 from registry.versions import Versions
-from workers import walk_forward
 from workers.lessons import to_bytes
-from workers.relearn import Shown
+from workers.shown import Shown
 from workers.training_process import ARTEFACT, CATALOGUE, EVIDENCE, LESSONS, TASK, Failed, Failure, Made, Task, Word
 
-#: The lease of whoever trains, and the suffix of artefacts among the blobs.
-LEASE, SUFFIX = "training", ".artefact"
+#: The lease of whoever trains, and the suffixes among the blobs of artefacts, and of what their learner showed.
+LEASE, SUFFIX, LOSSES = "training", ".artefact", ".losses"
 
 _APPLICATION = Path(__file__).resolve().parent.parent
 #: -P and the first entry of the path: whatever folder this is started in, our packages are ours.
@@ -127,10 +126,12 @@ class Trainer:
             parent = self.versions.champion(course.capability, slot)
             handed = to_bytes(course.lessons)
             brought = self._run(course, handed, lease, tell)
-            shown = None if brought.evidence is None else walk_forward.from_bytes(brought.evidence)
+            shown = None if brought.evidence is None else Shown.from_bytes(brought.evidence)
             card = _card(course, brought.made, hashlib.sha256(handed).hexdigest(), parent)
             self._still_held(lease)
             self.blobs.put(brought.content, SUFFIX)
+            if shown is not None:
+                card = replace(card, losses_sha256=self.blobs.put(shown.losses().to_bytes(), LOSSES))
             return Taught(self.versions.register(course.capability, card, self.clock()), shown)
 
     def rebuild(self, version: Version, course: Course, tell: Progress, holder: str = "rebuilding") -> bytes:
