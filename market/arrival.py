@@ -68,6 +68,7 @@ def arrive(series: Series, table: BarTable, how: Receiving) -> Arrival:
         refused=(*table.refused, *not_closed, *too_close),
         notes=table.notes,
         clock_behind_ms=max(series.newest_received_at - how.received_at, 0),
+        through=int(bars.close_at[-1]) if len(bars) else 0,
     )
     return Arrival(records.at(~repeated).in_order(), receipt)
 

@@ -1,14 +1,14 @@
-"""The history as the road sees it: timelines, and which bars should have come by now."""
+"""What is fed as the road sees it: timelines, observations, and which bars should have come by now."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from market.calendar import expected_missing
 from market.history import History
+from market.observations import Observations
 from ml.bars import Timeframe
+from ml.observed import Kind, Observed
 from ml.timeline import Timeline
 
 
@@ -16,8 +16,9 @@ class Fed:
     """What is fed, with its calendar. `panel` are the symbols that stand for the market as a whole; None: whatever is
     fed, which is for replays alone, whose market is complete before the first question."""
 
-    def __init__(self, history: History, panel: Sequence[str] | None = ()) -> None:
+    def __init__(self, history: History, observations: Observations, panel: Sequence[str] | None = ()) -> None:
         self._history = history
+        self._observations = observations
         self._panel = panel
 
     def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
@@ -30,9 +31,16 @@ class Fed:
             return sorted(self._panel)
         return sorted(one.symbol for one in self._history.series() if one.timeframe is timeframe)
 
+    def observed(self, kind: Kind, symbol: str) -> Observed | None:
+        """What is observed of a symbol beside its bars, or None where nobody feeds it."""
+        return self._observations.observed(kind, symbol)
+
     def seal(self, symbol: str, timeframe: Timeframe, as_of: int) -> None:
-        """Somebody was answered as of then: what is received later was not known then."""
-        self._history.seal(symbol, timeframe, as_of)
+        """Somebody was answered as of then: what is received later was not known then, bars and observations alike.
+        Where nobody feeds the bars, there is no answer that would have to stand."""
+        if self._history.timeline(symbol, timeframe) is not None:
+            self._history.seal(symbol, timeframe, as_of)
+            self._observations.seal(symbol, as_of)
 
     def symbols(self) -> Sequence[str]:
         """All symbols, sorted."""
@@ -42,7 +50,7 @@ class Fed:
         """How many bars after the newest one known at `as_of` were to be expected by `at`, both ms; 0 for a series
         that nobody feeds or that had not begun."""
         timeline = self._history.timeline(symbol, timeframe)
-        known = 0 if timeline is None else int(np.searchsorted(timeline.received_at, as_of, side="right"))
+        known = 0 if timeline is None else timeline.known_at(as_of)
         if timeline is None or known == 0:
             return 0
         newest = int(timeline.newest_open[known - 1])

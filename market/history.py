@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,6 +39,7 @@ class History:
     """
 
     def __init__(self, manifest: Manifest, blobs: Blobs, tenant: str) -> None:
+        self._ears: list[Callable[[Receipt], None]] = []
         self._parts = Parts(KIND, FORMAT, manifest, blobs, tenant)
         self._tenant = tenant
         self._series: dict[Key, Series] = {}
@@ -56,6 +57,10 @@ class History:
         with self._memory:
             self._series = series
             self._infos.clear()
+
+    def hear(self, ear: Callable[[Receipt], None]) -> None:
+        """`ear` is told of every batch of which something was kept, in the thread that brought it."""
+        self._ears.append(ear)
 
     def append(
         self,
@@ -88,7 +93,11 @@ class History:
                     arrivals = {i: self._arrival(batch[i], received_at, live, origin) for i in positions}
                     parts += self._keep([arrivals[i] for i in positions], received_at)
                     receipts.update({i: arrival.receipt for i, arrival in arrivals.items()})
-        return Receipt(tuple(receipts[i] for i in range(len(batch))), tuple(parts))
+        receipt = Receipt(tuple(receipts[i] for i in range(len(batch))), tuple(parts))
+        if receipt.kept:
+            for ear in self._ears:
+                ear(receipt)
+        return receipt
 
     def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
         """The series, or None where nobody feeds it."""

@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Parts:
     """Immutable files of one `kind`, as the manifest names them. Who holds it lets one thread at a time change it.
 
-    Files of parts that were replaced stay until somebody sweeps blobs that no manifest names, so that whoever reads
-    them may finish.
+    Files of parts that were replaced stay until somebody sweeps old blobs that no manifest names; they are made young
+    before they are replaced, so that whoever reads them may finish.
     """
 
     def __init__(self, kind: str, form: str, manifest: Manifest, blobs: Blobs, tenant: str) -> None:
@@ -85,6 +85,8 @@ class Parts:
 
     def _put(self, content: bytes, n_rows: int, remove: Sequence[str], at: Instant) -> str:
         sha256 = self._blobs.put(content, SUFFIX)
+        for gone in remove:
+            self._blobs.renew(gone, SUFFIX)
         self._unsure = True
         self._manifest.swap(self._kind, add=sha256, n_rows=n_rows, remove=remove, at=at)
         self._unsure = False

@@ -13,6 +13,9 @@ class Blobs(Protocol):
     def put(self, content: bytes, suffix: str) -> str:
         """Keep `content`; its sha256 in hex. On disk when it returns. Raises the store's own error where it cannot."""
 
+    def renew(self, sha256: str, suffix: str) -> bool:
+        """Let no sweep take the bytes for a while, though nothing may refer to them. Whether they are there."""
+
     def path(self, sha256: str, suffix: str) -> Path:
         """Where the bytes lie, after a check that they are still those of `sha256`. Raises where they are not."""
 

@@ -14,6 +14,7 @@ class SeriesReceipt:
     than a bar already there, or than an answer already given); `revised` gave other numbers for a known bar;
     `repeated` were there already and changed nothing. `refused` says which rows were kept out, and why.
 
+    `through` is the newest close among the rows of the table (ms UTC; 0 where there were none).
     `clock_behind_ms` is how far the given time of receipt lay before one already recorded: above 0, a clock stepped
     back.
     """
@@ -28,6 +29,7 @@ class SeriesReceipt:
     refused: tuple[RefusedRows, ...]
     notes: tuple[str, ...]
     clock_behind_ms: int
+    through: int = 0
 
     @property
     def kept(self) -> int:

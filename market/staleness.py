@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ml.bars import Timeframe
+from ml.timeframe import Timeframe
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Exchanges as sources of bars, funding rates, open interest and books."""
