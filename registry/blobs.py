@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import threading
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,20 +21,31 @@ class Blobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._changing = threading.Lock()
         make_folder(root)
 
     def put(self, content: bytes, suffix: str) -> str:
         """Keeps `content` and returns its sha256 as hex; on disk for good when this returns.
 
-        The same content again costs one read; a damaged file is healed by it. Raises DiskFull; nothing is left behind.
+        The same content again costs one read, and makes the file young; a damaged file is healed by it. Raises
+        DiskFull; nothing is left behind.
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self._where(sha256, suffix)
-        if path.is_file() and _sha256_of(path) == sha256:
+        if self.renew(sha256, suffix) and _sha256_of(path) == sha256:
             sync_folder(self._root)  # whoever wrote it may have been killed before this
         else:
             write_durably(path, content)
         return sha256
+
+    def renew(self, sha256: str, suffix: str) -> bool:
+        """Makes the file young, so that no sweep takes it for a while. Whether it is there."""
+        with self._changing:
+            try:
+                os.utime(self._where(sha256, suffix))
+            except FileNotFoundError:
+                return False
+        return True
 
     def path(self, sha256: str, suffix: str) -> Path:
         """Where the content is, after reading it and finding it whole. Raises MissingBlob or DamagedBlob."""
@@ -61,25 +74,34 @@ class Blobs:
         """Removes the file, if it is there. Only after state has durably forgotten it."""
         self._where(sha256, suffix).unlink(missing_ok=True)
 
-    def sweep(self, suffix: str, keep: Collection[str]) -> int:
-        """Removes what crashes left behind: unfinished files, and files of `suffix` that are not in `keep` (sha256s).
+    def sweep(self, suffixes: Collection[str], keep: Collection[str], *, older_than: int) -> int:
+        """Removes files of these suffixes that are not in `keep` (sha256s), and unfinished ones, all only where they
+        were put, put again or renewed before `older_than` (ms UTC). Returns how many.
 
-        Returns how many. Only for the owner of the folder, before anything writes: a file is put before state names it.
+        May run beside everything else: who puts a file or replaces a part makes it young first, and refers to it, or
+        stops referring to it, after that.
         """
-        wanted = {self._where(sha256, suffix).name for sha256 in keep}
-        leftovers = [
-            path
-            for path in self._root.iterdir()
-            if path.name.endswith(UNFINISHED) or (path.suffix == suffix and path.name not in wanted)
-        ]
-        for path in leftovers:
-            path.unlink()
-        return len(leftovers)
+        found = [path for path in self._root.iterdir() if _unwanted(path, suffixes, keep)]
+        return sum(self._swept(path, older_than) for path in found)
+
+    def _swept(self, path: Path, older_than: int) -> bool:
+        with self._changing:
+            try:
+                if path.stat().st_mtime_ns // 1_000_000 >= older_than:
+                    return False
+                path.unlink()
+            except FileNotFoundError:  # finished, or removed, meanwhile
+                return False
+        return True
 
     def _where(self, sha256: str, suffix: str) -> Path:
         if not _SHA256.fullmatch(sha256) or not _SUFFIX.fullmatch(suffix):
             raise ValueError(f"no name of a blob: {sha256!r} with suffix {suffix!r}")
         return self._root / f"{sha256}{suffix}"
+
+
+def _unwanted(path: Path, suffixes: Collection[str], keep: Collection[str]) -> bool:
+    return path.name.endswith(UNFINISHED) or (path.suffix in suffixes and path.stem not in keep)
 
 
 def _sha256_of(path: Path) -> str:

@@ -19,14 +19,14 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 UNFINISHED = ".unfinished"
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Puts `content` at `path`: after a crash at any moment the file is there as it was before, or whole and new.
 
     When this returns, it is there after a power cut too. Raises DiskFull (nothing is left behind) or OSError.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
     try:
-        _write(unfinished, content)
+        _write(unfinished, content, mode)
         unfinished.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -56,8 +56,8 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+def _write(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         rest = memoryview(content)
         while rest:

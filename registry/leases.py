@@ -55,6 +55,12 @@ class Leases:
         with self._store.write() as connection:
             connection.execute(update(leases).where(self._mine(lease)).values(expires_at=at))
 
+    def void(self, at: int) -> None:
+        """For a new owner of the folder: whoever held any of them is dead."""
+        mine = (leases.c.tenant == self._tenant) & (leases.c.expires_at > at)
+        with self._store.write() as connection:
+            connection.execute(update(leases).where(mine).values(expires_at=at))
+
     def holder(self, name: str, at: int) -> Lease | None:
         """Who holds it at `at`."""
         wanted = select(leases).where(self._named(name) & (leases.c.expires_at > at))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from registry.entry import Entry
+from registry.entry import Entry, keep_names, kept
 from registry.faults import LedgerClosed, LedgerFull, LedgerNotDurable
 from registry.store import Store
 from registry.tables import predictions, seals
@@ -31,7 +31,7 @@ LAST_RETRY_SECONDS = 5.0
 _log = logging.getLogger("barograph.ledger")
 
 _INSERT = insert(predictions).on_conflict_do_nothing(index_elements=["tenant", "prediction_id"])
-_FIND = select(predictions).where(
+_FIND = kept().where(
     predictions.c.tenant == bindparam("tenant"), predictions.c.prediction_id == bindparam("prediction_id")
 )
 _SEAL = insert(seals)
@@ -235,6 +235,7 @@ class Ledger:
         if rows or told:
             with self._store.write() as connection:
                 if rows:
+                    keep_names(connection, self._tenant, (entry for batch in group for entry in batch.entries))
                     connection.execute(_INSERT, rows)
                 if told:
                     connection.execute(_SEAL, told)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from ml.capability import Truth
-from registry.entry import Entry
+from registry import counts
+from registry.counts import Counted
+from registry.entry import Entry, kept
 from registry.store import Store
 from registry.tables import outcomes, predictions
 
 ABSTAIN = "abstain"
+_OF_PREDICTION = and_(
+    outcomes.c.tenant == predictions.c.tenant, outcomes.c.prediction_id == predictions.c.prediction_id
+)
 #: Entries that are read or written in one go: they carry whole rows and replies.
 GROUP = 1_000
 
@@ -57,19 +62,23 @@ class Outcome:
     note: str | None
 
 
-class Outcomes:
-    """Outcomes of one tenant. The first that is written for a prediction stands."""
+#: Sums that change with the outcomes of these ids, all new.
+Count = Callable[[frozenset[str]], Counted]
 
-    def __init__(self, store: Store, tenant: str) -> None:
+
+class Outcomes:
+    """Outcomes of one tenant, and the sums of the track record that are made of them. The first outcome that is written
+    for a prediction stands. `code` is the version of the code that sums."""
+
+    def __init__(self, store: Store, tenant: str, code: str = "") -> None:
         self._store = store
         self._tenant = tenant
+        self._code = code
 
     def waiting(self, symbol: str, timeframe: str, after: Place, through: int, most: int) -> list[Waiting]:
         """Answers of a series behind `after`, as of `through` (ms) at the latest, that have no outcome yet; at most
         `most`, in order. Abstentions say nothing that could come true, and are never among them."""
-        settled = select(outcomes.c.prediction_id).where(
-            outcomes.c.tenant == predictions.c.tenant, outcomes.c.prediction_id == predictions.c.prediction_id
-        )
+        settled = select(outcomes.c.prediction_id).where(_OF_PREDICTION)
         wanted = (
             select(
                 predictions.c.prediction_id,
@@ -93,8 +102,8 @@ class Outcomes:
     def settled(self, symbol: str, timeframe: str, after: Place, most: int = GROUP) -> list[tuple[Entry, Truth]]:
         """Answers of a series behind `after` whose truth is known, with it; at most `most`, in order."""
         wanted = (
-            select(predictions, outcomes.c.truth)
-            .join_from(predictions, outcomes)
+            kept(outcomes.c.truth)
+            .join(outcomes, _OF_PREDICTION)
             .where(*self._series(symbol, timeframe, after), outcomes.c.truth.is_not(None))
             .order_by(predictions.c.as_of, predictions.c.prediction_id)
             .limit(most)
@@ -104,15 +113,13 @@ class Outcomes:
 
     def entries(self, prediction_ids: Sequence[str]) -> dict[str, Entry]:
         """Whole entries by id; what is not on disk is absent."""
-        wanted = select(predictions).where(
-            predictions.c.tenant == self._tenant, predictions.c.prediction_id.in_(prediction_ids)
-        )
+        wanted = kept().where(predictions.c.tenant == self._tenant, predictions.c.prediction_id.in_(prediction_ids))
         with self._store.read() as connection:
             return {row.prediction_id: Entry.of(row) for row in connection.execute(wanted)}
 
-    def write(self, found: Sequence[Outcome], at: int) -> frozenset[str]:
-        """Writes outcomes, on disk when this returns. Ids that had one already keep it; those that are new come
-        back."""
+    def write(self, found: Sequence[Outcome], at: int, count: Count | None = None) -> frozenset[str]:
+        """Writes outcomes, on disk when this returns, with the sums that `count` makes of those that are new. Ids that
+        had one already keep it; those that are new come back. Where it raises, nothing was written."""
         if not found:
             return frozenset()
         ids = [one.prediction_id for one in found]
@@ -124,7 +131,19 @@ class Outcomes:
             rows = [self._row(one, at) for one in found if one.prediction_id in new]
             if rows:
                 connection.execute(insert(outcomes).on_conflict_do_nothing(), rows)
+                if count is not None:
+                    counts.write(connection, self._tenant, count(new))
         return new
+
+    def counted(self) -> Counted | None:
+        """The sums as they are kept; None where they have to be made anew. Some ms per thousand."""
+        with self._store.read() as connection:
+            return counts.read(connection, self._tenant, self._code)
+
+    def recounted(self, every: Counted) -> None:
+        """Keeps these sums, made of all outcomes, in the place of those before; on disk when this returns."""
+        with self._store.write() as connection:
+            counts.replace(connection, self._tenant, self._code, every)
 
     def find(self, prediction_id: str) -> Outcome | None:
         """The outcome of a prediction, or None while there is none."""

@@ -1,7 +1,7 @@
 """The track record: how answers did, once their truth was known, by predictor; live and replayed never mixed.
 
-It is kept in memory as weekly sums, rebuilt from the ledger after a start, and added to by `settle`. The short form
-that travels in every answer is worked out when outcomes change, not when somebody asks.
+It is kept in memory as weekly sums, and on disk beside the outcomes that they count (`registry.counts`); `settle` adds
+to both. The short form that travels in every answer is worked out when outcomes change, not when somebody asks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ml.capability import AnyCapability
 from ml.evaluation.intervals import FEWEST_BLOCKS
 from ml.evaluation.weeks import block_of
 from registry.cells import Cells, Key, Tally, add, latest_week, tally
+from registry.counts import Counted, UsualCounted, WeekCounted
 from registry.judging import REPLAY, RULES, Judged, Series
 from registry.usual import Usual
 
@@ -76,9 +77,11 @@ class RecordBook:
         self._usual: dict[tuple[str, Series], Usual] = {}
         self._counted: dict[tuple[str, int, Series], int] = {}
         self._changed: set[tuple[str, int]] = set()
+        self._touched: dict[tuple[str, int, Key], int] = {}
+        self._came: set[tuple[str, Series, int]] = set()
         self._standings: Mapping[tuple[str, int], Standing] = {}
         self.complete = False
-        """Whether all that had settled before the start has been counted."""
+        """Whether all that has settled is counted here."""
 
     def add(self, judged: Sequence[Judged]) -> None:
         """Counts judged answers, in the order of their series. One answer given twice (as advice and as veto, say)
@@ -87,6 +90,46 @@ class RecordBook:
             weeks = block_of(np.array([one.at for one in judged], dtype=np.int64)).tolist()
             for one, week in zip(judged, weeks, strict=True):
                 self._add(one, week)
+
+    def take_changes(self) -> Counted:
+        """The sums that `add` has changed since this was last asked."""
+        with self._lock:
+            touched, self._touched = self._touched, {}
+            came, self._came = self._came, set()
+            return Counted(
+                [
+                    WeekCounted(name, version, key, at, self._cells[name, version][key].copy())
+                    for (name, version, key), at in touched.items()
+                    if key in self._cells[name, version]
+                ],
+                [
+                    UsualCounted(
+                        name, series, self._usual[name, series].horizon_ms, week, self._usual[name, series].week(week)
+                    )
+                    for name, series, week in came
+                ],
+            )
+
+    def restore(self, counted: Counted) -> None:
+        """Puts back all sums, in the place of whatever was here. Those of capabilities that are gone are left out."""
+        self.forget()
+        with self._lock:
+            for one in counted.weeks:  # oldest first: the newest answer of a series is the last
+                if one.capability in self._capabilities:
+                    self._cells[one.capability, one.version][one.key] = one.sums
+                    self._counted[one.capability, one.version, one.key.series] = one.newest_at
+                    self._changed.add((one.capability, one.version))
+            for said in counted.usual:
+                if said.capability in self._capabilities:
+                    self._usual_of(said.capability, said.series, said.horizon_ms).restore(said.week, said.came)
+            self.complete = True
+
+    def forget(self) -> None:
+        """Back to the beginning: what is here may be ahead of what is on disk."""
+        with self._lock:
+            for kept in (self._cells, self._usual, self._counted, self._changed, self._touched, self._came):
+                kept.clear()
+            self.complete = False
 
     def publish(self) -> None:
         """Works out the short forms that have changed, for all answers from now on."""
@@ -127,13 +170,18 @@ class RecordBook:
         if self._counted.get(same) == one.at:
             return
         self._counted[same] = one.at
-        place = (one.capability, one.series)
-        if place not in self._usual:
-            self._usual[place] = Usual(self._capabilities[one.capability], one.horizon_ms)
-        usual = self._usual[place]
-        add(self._cells[one.capability, one.version], Key(one.live, one.series, week), one, usual.loss(week, one.truth))
+        usual, key = self._usual_of(one.capability, one.series, one.horizon_ms), Key(one.live, one.series, week)
+        add(self._cells[one.capability, one.version], key, one, usual.loss(week, one.truth))
         usual.add(week, one.truth)
         self._changed.add((one.capability, one.version))
+        self._touched[one.capability, one.version, key] = one.at
+        self._came.add((one.capability, one.series, week))
+
+    def _usual_of(self, capability: str, series: Series, horizon_ms: int) -> Usual:
+        place = capability, series
+        if place not in self._usual:
+            self._usual[place] = Usual(self._capabilities[capability], horizon_ms)
+        return self._usual[place]
 
     def _standing(self, cells: Cells) -> Standing:
         counts = {
@@ -165,5 +213,6 @@ def verdict(version: int, said: Tally) -> str:
         return f"{rules}insufficient: {span} of {ENOUGH_WEEKS}, loss {ratio.point:.3f} x {other}"
     low, high = ratio.interval.low, ratio.interval.high
     what = "better than" if high < 1.0 else "worse than" if low > 1.0 else "not distinguishable from"
-    enough = "sufficient:" if ratio.blocks >= ENOUGH_WEEKS else f"insufficient ({span} of {ENOUGH_WEEKS}), so far"
+    compared = f"{ratio.blocks} week{'s' if ratio.blocks != 1 else ''}"
+    enough = "sufficient:" if ratio.blocks >= ENOUGH_WEEKS else f"insufficient ({compared} of {ENOUGH_WEEKS}), so far"
     return f"{rules}{enough} {what} {other}, loss {ratio.point:.3f} x ({low:.3f}-{high:.3f}) over {ratio.blocks} weeks"

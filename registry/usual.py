@@ -20,7 +20,9 @@ FEWEST = 100
 
 
 @dataclass(slots=True)
-class _Week:
+class Week:
+    """What came true of the questions of one week: how many, the sum of numbers, how often each label."""
+
     n: int = 0
     total: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
@@ -31,9 +33,10 @@ class Usual:
 
     def __init__(self, capability: AnyCapability, horizon_ms: int) -> None:
         self._capability = capability
+        self.horizon_ms = horizon_ms
         # A week's truths are all known only a horizon after its end: so many weeks are skipped.
         self._skipped = 1 + -(-horizon_ms // WEEK_MS)
-        self._weeks: dict[int, _Week] = defaultdict(_Week)
+        self._weeks: dict[int, Week] = defaultdict(Week)
         self._answers: dict[int, Answer | None] = {}
         self._newest_answer = -1
 
@@ -48,6 +51,15 @@ class Usual:
         seen_from = week + self._skipped
         if seen_from <= self._newest_answer:
             self._answers = {one: answer for one, answer in self._answers.items() if one < seen_from}
+
+    def week(self, week: int) -> Week:
+        """What came true in one week, as a copy."""
+        known = self._weeks[week]
+        return Week(known.n, known.total, known.labels.copy())
+
+    def restore(self, week: int, came: Week) -> None:
+        """Puts back what `week` gave, before anything is added."""
+        self._weeks[week] = came
 
     def loss(self, week: int, truth: Truth) -> float | None:
         """What the usual answer would have lost on a row of this week, knowing only weeks whose truths were all known

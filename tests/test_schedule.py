@@ -161,7 +161,7 @@ async def test_a_job_that_was_cut_off_is_marked_so(store: Store, clock: HandCloc
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert rows(store) == [("job0", NOW, "failed", "stopped before its end")]
+    assert rows(store) == [("job0", NOW, "cut off", "stopped before its end")]
 
 
 class DeafClaims:
@@ -176,7 +176,7 @@ class DeafClaims:
             raise OSError("busy")
         return True
 
-    def finish(self, job: str, slot: int, at: int, *, failure: str | None = None) -> None:
+    def finish(self, job: str, slot: int, at: int, *, failure: str | None = None, cut_off: bool = False) -> None:
         pass
 
 

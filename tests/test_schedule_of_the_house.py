@@ -13,11 +13,12 @@ import pytest
 
 from commands.config import Config, Features, Market
 from commands.config import Schedule as Cadences
+from commands.running import sample_work, scheduled
 from market.bar_table import BarTable, checked
 from market.quality import USABLE
 from ml.bars import DAY_MS, HOUR_MS, Timeframe
 from registry.jobs import JobRuns
-from server import House, app, build, sample_work, scheduled
+from server import House, app, build
 from tests.conftest import NOW, HandClock, hourly
 from workers import schedule as schedule_module
 from workers.refresh import Refresh
@@ -160,8 +161,11 @@ async def test_apscheduler_fires_each_job_at_the_beginning_of_its_slots_however_
     assert {name: str(job.trigger) for name, job in jobs.items()} == {
         "refresh": "interval[0:01:00]",
         "settle": "interval[0:05:00]",
+        "staleness": "interval[0:01:00]",
         "features": "interval[1:00:00]",
         "feature_statistics": "interval[1 day, 0:00:00]",
+        "sweep": "interval[1 day, 0:00:00]",
+        "past": "interval[1:00:00]",
     }
     for name, job in jobs.items():
         assert (job.coalesce, job.misfire_grace_time, job.max_instances) == (True, None, 1)

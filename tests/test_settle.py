@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from barograph import __version__
 from market.bar_table import checked
 from ml.bars import DAY_MS, HOUR_MS, Bars, Timeframe
 from ml.capability import AnyCapability, Use
 from ml.catalogue import CATALOGUE
 from registry.entry import Entry
-from registry.outcomes import START, Outcome, Outcomes
+from registry.outcomes import START, Count, Outcome, Outcomes
 from registry.record import REPLAY, RecordBook
 from server import House
 from tests.conftest import NOW, HandClock, hourly
@@ -42,7 +43,7 @@ async def asked(
 
 
 def outcomes(house: House) -> Outcomes:
-    return Outcomes(house.store, house.config.tenant)
+    return Outcomes(house.store, house.config.tenant, __version__)
 
 
 def fresh(house: House) -> Settle:
@@ -92,18 +93,19 @@ async def test_a_run_that_was_killed_between_groups_is_taken_up_where_it_stood(
     first, writes = fresh(house), []
 
     class Dying(Outcomes):
-        def write(self, found: Sequence[Outcome], at: int) -> frozenset[str]:
+        def write(self, found: Sequence[Outcome], at: int, count: Count | None = None) -> frozenset[str]:
             writes.append(len(found))
+            new = super().write(found, at, count)
             if len(writes) == 3:
                 raise KeyboardInterrupt
-            return super().write(found, at)
+            return new
 
-    first.outcomes = Dying(house.store, house.config.tenant)
+    first.outcomes = Dying(house.store, house.config.tenant, __version__)
     with pytest.raises(KeyboardInterrupt):
         first.settle(NOW)
     assert max(writes) <= 7
     second = fresh(house)
-    assert second.settle(NOW).known == 30 - 14
+    assert second.settle(NOW).known == 30 - 21
     assert second.record.standing("volatility", 0).tally.n == 30
 
 

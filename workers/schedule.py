@@ -1,8 +1,9 @@
 """When jobs run. The only place that knows APScheduler.
 
 APScheduler only says that time has come. Whether a job runs is settled by its claim: of all schedules over one state
-store, whoever claims (job, slot) first runs it, and the others pass over. So a slot runs at most once, after a restart
-too, and a job that failed comes again with its next slot.
+store, whoever claims (job, slot) first runs it, and the others pass over. So a slot is done at most once, after a
+restart too, and a job that failed comes again with its next slot. Only a run that was cut off, by a stop or a kill, is
+run once more, by the next owner of the folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -30,8 +32,13 @@ class Claims(Protocol):
     def claim(self, job: str, slot: int, at: int) -> bool:
         """Whether this caller is the first to claim the slot."""
 
-    def finish(self, job: str, slot: int, at: int, *, failure: str | None = None) -> None:
-        """Writes down how the run ended: well, or with `failure`."""
+    def finish(self, job: str, slot: int, at: int, *, failure: str | None = None, cut_off: bool = False) -> None:
+        """Writes down how the run ended: well, or with `failure`, or `cut_off` before its end: then the slot may be
+        claimed once more."""
+
+
+class CutOff(Exception):  # noqa: N818 - told as it is
+    """Raised by a job that was told to stop before it was through: whoever starts next runs its slot again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class Job:
     every_seconds: int
     run: Callable[[], Awaitable[None]]
     after_seconds: int = 0
+    close: Callable[[], Awaitable[None]] | None = None
+    """Called once when the schedule ends, before what runs is waited for: ends its connections, and so its waiting."""
 
     def __post_init__(self) -> None:
         if self.every_seconds < 1 or not 0 <= self.after_seconds < self.every_seconds:
@@ -59,6 +68,7 @@ class Ran(StrEnum):
 
     DONE = "done"
     FAILED = "failed"
+    CUT_OFF = "cut off"
     PASSED_OVER = "passed over"
 
 
@@ -98,10 +108,17 @@ class Schedule:
             yield
         finally:
             self._stopping = True
+            await self.close()
             while self._tasks:
                 await asyncio.wait(self._tasks)
             scheduler.shutdown(wait=False)
             await asyncio.sleep(0)  # it ends on the next turn of the loop
+
+    async def close(self) -> None:
+        """Ends the connections of all jobs."""
+        for job in self._jobs.values():
+            if job.close is not None:
+                await job.close()
 
     def slot(self, name: str, now: int) -> int:
         """The slot (ms) of the job that has come at `now` (ms). KeyError for a job that is not there."""
@@ -129,15 +146,20 @@ class Schedule:
         if not await asyncio.to_thread(self._claims.claim, job.name, slot, now):
             return Ran.PASSED_OVER
         failure: str | None = "stopped before its end"
+        cut_off = True
         try:
             await job.run()
-            failure = None
+            failure, cut_off = None, False
+        except CutOff as cut:
+            log.info("%s was cut off and comes again after the start: %s", job.name, cut)
+            failure = str(cut)
         except Exception as error:  # whatever a job does, its next slot must come
             log.exception("%s failed; it comes again with its next slot", job.name)
-            failure = f"{type(error).__name__}: {error}"
+            failure, cut_off = f"{type(error).__name__}: {error}", False
         finally:
-            await asyncio.to_thread(self._claims.finish, job.name, slot, self._clock(), failure=failure)
-        return Ran.DONE if failure is None else Ran.FAILED
+            end = partial(self._claims.finish, job.name, slot, self._clock(), failure=failure, cut_off=cut_off)
+            await asyncio.to_thread(end)
+        return Ran.DONE if failure is None else Ran.CUT_OFF if cut_off else Ran.FAILED
 
     async def _due(self, names: Sequence[str]) -> None:
         if task := asyncio.current_task():

@@ -18,6 +18,7 @@ import numpy as np
 from ml.bars import DAY_MS, HOUR_MS, Timeframe
 from ml.capability import AnyCapability, Question, Truth
 from ml.timeline import Market
+from registry.counts import Counted
 from registry.entry import Entry
 from registry.judging import Judged, judge, question_of
 from registry.outcomes import GROUP, START, Outcome, Outcomes, Place, Waiting
@@ -75,7 +76,7 @@ class Settle:
         predictions; the others at those since the oldest that still waited. Raises a StateFault where the state
         cannot be read or written; what was written stays."""
         with self._running:
-            if not self.record.complete:
+            if not self.record.complete and not self._restored():
                 self._recount()
             since = self._everything_at
             everything = everything or since is None or now - since >= EVERYTHING_EVERY_MS
@@ -87,8 +88,32 @@ class Settle:
             self.record.publish()
             return done
 
+    def restore(self) -> None:
+        """Puts the record back as it was kept, where it was: for a start. What was not is counted by the first run."""
+        with self._running:
+            self._restored()
+
+    def settle_series(self, series: tuple[str, str], now: int) -> Settled:
+        """Settles all of one series (symbol, timeframe) that is due at `now` (ms), however long past. As `settle`."""
+        with self._running:
+            if not self.record.complete and not self._restored():
+                self._recount()
+            self._behind.pop(series, None)
+            done = self._series(series, now)
+            self.record.publish()
+            return done
+
+    def _restored(self) -> bool:
+        counted = self.outcomes.counted()
+        if counted is None:
+            return False
+        self.record.restore(counted)
+        self.record.publish()
+        return True
+
     def _recount(self) -> None:
-        """Counts what had settled before this process began."""
+        """Counts all that has settled: a ledger that has no sums of this code, of whichever version it was written."""
+        self.record.forget()
         for symbol, timeframe in sorted(self.series()):
             after: Place | None = START
             while after is not None:
@@ -96,6 +121,7 @@ class Settle:
                 self._count(group)
                 last = group[-1][0] if len(group) == GROUP else None
                 after = Place(last.as_of, last.prediction_id) if last else None
+        self.outcomes.recounted(self.record.take_changes())
         self.record.complete = True
         self.record.publish()
 
@@ -162,13 +188,23 @@ class Settle:
             truths = {one.prediction_id: truth for one, truth in known[start : start + GROUP]}
             entries = self.outcomes.entries(list(truths))
             group = [(entries[name], truth) for name, truth in truths.items()]
-            judged = self._judged(group)
-            new = self.outcomes.write([_outcome(one) for one in judged], now)
-            self.record.add([one for one in judged if one.prediction_id in new])
-            n_known += len(new)
+            n_known += len(self._counted(self._judged(group), now))
         for start in range(0, len(lost), GROUP):
             n_lost += len(self.outcomes.write(lost[start : start + GROUP], now))
         return Settled(n_known, n_lost)
+
+    def _counted(self, judged: Sequence[Judged], now: int) -> frozenset[str]:
+        """Writes outcomes and sums in one go. Where that fails, memory may be ahead of the disk, and is read again."""
+
+        def count(new: frozenset[str]) -> Counted:
+            self.record.add([one for one in judged if one.prediction_id in new])
+            return self.record.take_changes()
+
+        try:
+            return self.outcomes.write([_outcome(one) for one in judged], now, count)
+        except BaseException:
+            self.record.forget()
+            raise
 
     def _count(self, settled: Sequence[tuple[Entry, Truth]]) -> None:
         self.record.add(self._judged([one for one in settled if one[0].capability in self.capabilities]))
