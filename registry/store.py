@@ -16,7 +16,7 @@ from registry.faults import StateBusy, StateDamaged, StateNotDurable, StateTooNe
 from registry.tables import metadata
 
 #: Revisions of the schema, oldest first. A copy of what alembic knows, so that a start need not import alembic.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 
 BUSY_MS = 10_000

@@ -57,7 +57,10 @@ def _words(name: str, *, nullable: bool = False) -> Column[str]:
     return Column(name, Text, nullable=nullable)
 
 
-#: The ledger: what was asked, on which row, and the complete reply.
+#: Names of the features of a row, a JSON list, kept once for all rows that have them. `list_id` is made of the list.
+feature_lists = _table("feature_lists", _key("list_id"), _words("names"))
+
+#: The ledger: what was asked, on which row, and the complete reply. `feature_names` is a `list_id` of `feature_lists`.
 predictions = _table(
     "predictions",
     _key("prediction_id"),
@@ -95,6 +98,49 @@ outcomes = _table(
     Index("ix_outcomes_settled_at", "tenant", "settled_at"),
 )
 
+#: The track record, summed up: written in the transaction of the outcomes that it counts. `sums` are float64, little
+#: endian; `newest_at` (ms) is the answer that was counted last.
+record_weeks = _table(
+    "record_weeks",
+    _key("capability"),
+    _number("version"),
+    _number("live"),
+    _key("symbol"),
+    _key("timeframe"),
+    _key("horizon"),
+    _number("week"),
+    _whole("newest_at"),
+    Column("sums", LargeBinary, nullable=False),
+)
+
+#: What came true by the week of the question, for climatology. `labels` is JSON: how often each.
+usual_weeks = _table(
+    "usual_weeks",
+    _key("capability"),
+    _key("symbol"),
+    _key("timeframe"),
+    _key("horizon"),
+    _number("week"),
+    _whole("horizon_ms"),
+    _whole("n"),
+    Column("total", Number, nullable=False),
+    _words("labels"),
+)
+
+#: Which code made these sums; no row while they are not complete. Sums of other code are counted anew.
+record_forms = _table("record_forms", _words("form"))
+
+#: What is asked along history for the record of replayed answers: from `begins` to `ends`, done up to `through` (ms).
+past = _table(
+    "past",
+    _key("capability"),
+    _key("symbol"),
+    _key("timeframe"),
+    _whole("begins"),
+    _whole("ends"),
+    _whole("through"),
+)
+
 #: Predictors, immutable, counted per capability; 0 is the rules, which have no file.
 versions = _table(
     "versions",
@@ -116,6 +162,19 @@ aliases = _table(
     _whole("moved_at"),
     ForeignKeyConstraint(
         ["tenant", "capability", "version"], ["versions.tenant", "versions.capability", "versions.version"]
+    ),
+)
+
+#: For which strata of questions a move put a version in force; a move without any put it in force everywhere.
+alias_strata = _table(
+    "alias_strata",
+    _key("capability"),
+    _key("alias"),
+    _number("move"),
+    _key("stratum"),
+    ForeignKeyConstraint(
+        ["tenant", "capability", "alias", "move"],
+        ["aliases.tenant", "aliases.capability", "aliases.alias", "aliases.move"],
     ),
 )
 
@@ -179,15 +238,17 @@ audit = _table(
     _words("hash"),
 )
 
-#: API keys: only a hash of the secret is kept.
+#: API keys: only a hash of the token is kept. `scopes` are words with spaces between.
 keys = _table(
     "keys",
     _key("key_id"),
     _words("name"),
-    _words("role"),
+    _words("scopes"),
     _words("secret_hash"),
+    _words("created_by"),
     _whole("created_at"),
     _whole("expires_at", nullable=True),
+    _whole("last_used_at", nullable=True),
     _whole("revoked_at", nullable=True),
     UniqueConstraint("tenant", "secret_hash"),
 )
