@@ -40,15 +40,22 @@ async def _proxy(where: Place, arguments: list[str]) -> None:
     owner_found = asyncio.get_running_loop().run_in_executor(None, start_owner, where.folder, arguments)
     from mcp.server.stdio import stdio_server
 
+    from commands.owner_events import OwnerEvents
     from tools.over_mcp import mcp_server
+    from tools.subscriptions import Subscriptions
 
     owner = await owner_found
     async with to_owner() as client:
         remote = Remote(client, str(owner.url), where.folder, arguments)
-        found = await remote.faces()
-        server = mcp_server(found.tools, _told(remote.call), found.version)
-        async with stdio_server() as (read, write):
-            await server.run(read, write, server.create_initialization_options())
+        offer = await remote.offer()
+        subscriptions = Subscriptions(offer.resources, lambda: events.begin())
+        events = OwnerEvents(remote, subscriptions.tell)
+        server = mcp_server(offer, _told(remote.call), subscriptions)
+        try:
+            async with stdio_server() as (read, write):
+                await server.run(read, write, server.create_initialization_options())
+        finally:
+            await events.end()
 
 
 def _told(call: Call) -> Call:

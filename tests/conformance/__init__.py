@@ -1,0 +1,1 @@
+"""Software that others wrote judges our MCP door."""
