@@ -4,65 +4,86 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 
 from barograph import __version__
+from commands.access import rates, rules
 from commands.config import Config
 from market.feature_store import FeatureStore
 from market.fed import Fed
+from market.headlines import Headlines
 from market.history import History
-from market.sample import COINS, SIMULATED, SampleFeed, sample_market
+from market.observations import Observations
+from market.sample import COINS
 from market.summary_store import SummaryStore
 from ml.bars import DAY_MS, Timeframe
 from ml.capability import AnyCapability
 from ml.catalogue import CATALOGUE
+from registry.audit import Audit, Note
+from registry.audit_cut import AuditCut
 from registry.blobs import Blobs
 from registry.events import Events
 from registry.jobs import JobRuns
+from registry.keys import Keys, seen
 from registry.leases import Leases
 from registry.ledger import Ledger
 from registry.manifest import Manifest
 from registry.outcomes import Outcomes
+from registry.past import Past
 from registry.record import RecordBook
+from registry.references import References
+from registry.secret import Secret
 from registry.store import Store, migrate, open_store
 from registry.versions import Versions
 from tools.ask import Ask, Book
-from tools.chain import Run, within
+from tools.behind_gate import CHECKED
+from tools.chain import Apart, Run, at_once, within
+from tools.changes import Changes
 from tools.clock import Clock, Clocked, Live
 from tools.clock import replayed_time as replayed_time
 from tools.explain import explain_tool
+from tools.gate import Gate
+from tools.guard import Guard
+from tools.header_values import TrimmedHeaders
 from tools.instruments import instruments
+from tools.key_desk import key_desk
 from tools.memo import Memo
 from tools.models import Champions, Models
-from tools.over_http import http_app
-from tools.over_mcp import mcp_server
+from tools.offer import Offer
+from tools.over_http import Desk, http_app
+from tools.over_mcp import Dress, mcp_server
+from tools.plain_errors import plain
+from tools.push import push_desk
+from tools.sessions import bounded
 from tools.status import status_tool
+from tools.subscriptions import Subscriptions
 from tools.survey import Survey
-from tools.tool import Call, Face, Faces, Tool, caller
+from tools.tool import Call, Tool, caller
 from tools.track_record import Records, track_record_tool
-from workers.extract_features import ExtractFeatures
-from workers.feature_statistics import DescribeFeatures
-from workers.jobs import Ears, jobs, no_ears
-from workers.refresh import Feed, Refresh
+from workers.past import AskPast, GivenAlone, Plan
 from workers.retrain import Retrain, School
 from workers.schedule import Schedule
 from workers.settle import Settle
+from workers.staleness import WatchStaleness
+from workers.sweep import Sweep
 from workers.train import SUFFIX as ARTEFACT
 from workers.train import Patience, Trainer
 from workers.training_process import CATALOGUE as TAUGHT_BY
+from workers.watch import Watch
 
 log = logging.getLogger("barograph")
 
 #: What the training process imports, and the server never does.
 TAUGHT_WITH = ("onnx", "torch", "xgboost")
+
+#: Prompts, one file each.
+PROMPTS = Path(__file__).parent / "prompts"
 
 #: A training that gives no sign of life for so long has lost its lease.
 LEASE_MS = 60_000
@@ -76,25 +97,40 @@ class House:
     clock: Clock
     store: Store
     history: History
+    observations: Observations
+    headlines: Headlines
     features: FeatureStore
     summaries: SummaryStore
     ledger: Ledger
     ask: Ask
     settle: Settle
+    past: AskPast
+    sweep: Sweep
     versions: Versions
     models: Models
     events: Events
+    changes: Changes
+    watch: Watch
+    staleness: WatchStaleness
     trainer: Trainer
     retrains: tuple[Retrain, ...]
     catalogue: tuple[AnyCapability, ...]
     tools: tuple[Tool, ...]
+    operating: tuple[Tool, ...]
+    pushing: tuple[Tool, ...]
     call: Call
+    guard: Guard
+    keys: Keys
+    audit: Audit
 
     def close(self) -> None:
         try:
             self.ledger.close()
         finally:
-            self.store.close()
+            try:
+                self.audit.close()
+            finally:
+                self.store.close()
 
 
 def build(
@@ -119,14 +155,15 @@ def build(
     versions.ensure_rules([one.name for one in catalogue], steady())
     parts = Manifest(store, tenant), blobs, tenant
     history, features, summaries = History(*parts), FeatureStore(*parts), SummaryStore(*parts)
-    for kept in (history, features, summaries):
+    observations, headlines = Observations(*parts), Headlines(*parts)
+    for kept in (history, features, summaries, observations, headlines):
         kept.load()
     ledger = Ledger(store, tenant, capacity=config.ledger.capacity, flush_ms=config.ledger.flush_ms)
+    fed, record = Fed(history, observations, _panel(config)), RecordBook(catalogue)
     for (symbol, timeframe), as_of in ledger.asked_through_all().items():
-        history.seal(symbol, Timeframe(timeframe), as_of)
+        fed.seal(symbol, Timeframe(timeframe), as_of)
     for (symbol, of), row in features.newest().items():
         history.seal(symbol, of, row.as_of)
-    fed, record = Fed(history, _panel(config)), RecordBook(catalogue)
     by_name = {one.name: one for one in catalogue}
     models = Models(catalogue, versions, lambda sha256: blobs.read(sha256, ARTEFACT), steady)
     for name in by_name:  # now, and not when the first question waits for it
@@ -152,8 +189,30 @@ def build(
         explain_tool(by_name, lambda name, version: models.loaded(name, version).link, ledger.find),
         track_record_tool(catalogue, record),
     )
-    settle = Settle(Outcomes(store, tenant), record, by_name, fed, ledger.asked_through_all, steady)
+    settle = Settle(Outcomes(store, tenant, __version__), record, by_name, fed, ledger.asked_through_all, steady)
+    settle.restore()
+    apart = replace(
+        ask,
+        chains=Apart(chains),
+        book=GivenAlone(ledger),
+        records=Records(RecordBook(catalogue)),  # of what was said then there was none
+        now=replayed_time,
+        run=at_once(),
+        memo=Memo(1),
+    )
     events, learning = Events(store, tenant), config.models
+    changes = Changes(events)
+    watch = Watch(ask, catalogue, events, steady, history.series, changes.told)
+    history.hear(watch.heard)
+    asked_past = Plan(learning.replay_past_days, learning.replay_past_every_hours, learning.replay_past_answers)
+    past = AskPast(apart, Past(store, tenant), settle, history.series, catalogue, steady, time.monotonic, asked_past)
+    secret = Secret(folder, os.urandom)
+    keys = Keys(store, tenant, secret, os.urandom)
+    note = Note(folder, tenant, secret)
+    audit = Audit(store, tenant, note, seen(tenant))
+    operating, pushing = key_desk(keys, steady), push_desk(history, observations, headlines, steady)
+    every_tool = (*tools, *operating, *pushing)
+    limits = rates(config, [tool.name for tool in every_tool], steady)
     trainer = Trainer(
         Leases(store, tenant, LEASE_MS),
         JobRuns(store, tenant),
@@ -170,8 +229,8 @@ def build(
         series=history.series,
         trainer=trainer,
         versions=versions,
-        events=events,
         ready=models.unserved,
+        champion=chains.champion,
         clock=steady,
         refit_ms=DAY_MS * learning.walk_forward_refit_days,
     )
@@ -180,19 +239,38 @@ def build(
         clock=steady,
         store=store,
         history=history,
+        observations=observations,
+        headlines=headlines,
         features=features,
         summaries=summaries,
         ledger=ledger,
         ask=ask,
         settle=settle,
+        past=past,
+        sweep=Sweep(
+            References(store, tenant),
+            blobs,
+            JobRuns(store, tenant),
+            steady,
+            events,
+            AuditCut(store, tenant, note, config.audit.kept_days),
+        ),
         versions=versions,
         models=models,
         events=events,
+        changes=changes,
+        watch=watch,
+        staleness=WatchStaleness(history.series, fed, config.answers.limits(), events, steady, changes.told),
         trainer=trainer,
         retrains=tuple(Retrain(one, school) for one in catalogue if one.learner),
         catalogue=catalogue,
         tools=tools,
+        operating=operating,
+        pushing=pushing,
         call=caller(tools),
+        guard=Guard(every_tool, limits, audit, steady),
+        keys=keys,
+        audit=audit,
     )
 
 
@@ -201,97 +279,42 @@ def _panel(config: Config) -> Sequence[str]:
     return config.market.panel or ([coin.symbol for coin in COINS] if config.market.sample else [])
 
 
-def app(house: House, schedule: Schedule | None = None) -> FastAPI:
-    """Both doors over one house: HTTP routes first, MCP over streamable HTTP at /mcp. The schedule runs beside them."""
-    faces = Faces(version=__version__, tools=tuple(Face.of(tool) for tool in house.tools))
-    mcp = mcp_server(faces.tools, house.call, __version__)
-    below = mcp.streamable_http_app(host=house.config.http.host)
+def app(
+    house: House,
+    schedule: Schedule | None = None,
+    dress: Dress = lambda _: None,
+    local_token: str | None = None,
+) -> FastAPI:
+    """Both doors over one house, behind one gate: HTTP routes, and MCP over streamable HTTP at /mcp. The schedule
+    runs beside them. `dress` may add to the MCP server before it is served: fixtures of the conformance suite. Whoever
+    shows `local_token` on this machine is its operator. Raises Unlocked, BadKeys."""
+    gate = rules(house.config, house.keys, house.audit, house.clock, local_token)
+    offer = Offer.of(__version__, house.tools, house.catalogue, PROMPTS)
+    subscriptions = Subscriptions(offer.resources)
+    mcp = mcp_server(offer, house.guard.call, subscriptions)
+    dress(mcp)
+    below = mcp.streamable_http_app(transport_security=CHECKED)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        async with mcp.session_manager.run(), schedule.running() if schedule else nullcontext():
+        work = (schedule.running(), house.watch.running()) if schedule else (nullcontext(), nullcontext())
+        news = house.changes.running([subscriptions.heard], subscriptions.end)
+        async with mcp.session_manager.run(), news, work[0], work[1]:
             try:
                 yield
             finally:  # the schedule waits for what runs
+                house.past.stop()
                 house.trainer.stop()
 
-    above = http_app(house.tools, faces, life, house.config.http.body_limit_bytes)
-    above.router.routes.extend(below.routes)  # not mounted at "/": what is nowhere is told so by the HTTP door
-    return above
-
-
-def run(
-    config: Config,
-    folder: Path,
-    clock: Clock,
-    listening: socket.socket,
-    announce: Callable[[], None],
-    progress: Ears = no_ears,
-) -> None:
-    """Serves on a socket that is bound already, until told to stop. `announce` is called once the doors are open;
-    `progress` gives the ear for a training of the capability that it is told."""
-    house = build(config, folder, clock)
-    try:
-        fed = sample_work if config.market.sample else unfed
-        schedule = fed(house, progress)
-        served = Announcing(
-            uvicorn.Config(app(house, schedule), log_level=config.log_level, access_log=False, server_header=False),
-            announce,
-        )
-        served.run(sockets=[listening])
-    finally:
-        house.close()
-
-
-class Announcing(uvicorn.Server):
-    """A server that says when it is up."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._announce()
-
-
-def scheduled(house: House, feeds: Sequence[Feed], through: int, progress: Ears = no_ears) -> Schedule:
-    """All jobs of the house, over `feeds` of which the history holds what had closed by `through` (ms)."""
-    wanted = house.config.features
-    extract = ExtractFeatures(house.history, house.features, house.clock, wanted.timeframes, wanted.symbols)
-    found = jobs(
-        house.config.schedule,
-        Refresh(feeds, house.history, house.clock, through).run if feeds else None,
-        house.settle.run,
-        extract.run,
-        DescribeFeatures(house.features, house.summaries, house.clock).run,
-        house.retrains if house.config.models.train and _can_learn() else (),
-        progress,
+    small, large = house.config.http.body_limit_bytes, house.config.http.batch_limit_bytes
+    desks = (
+        Desk("tools", house.tools, small),
+        Desk("operate", house.operating, small, listed=False),
+        Desk("market", house.pushing, large),
     )
-    return Schedule(found, JobRuns(house.store, house.config.tenant), house.clock)
-
-
-def _can_learn() -> bool:
-    """Whether the training process would find its libraries; a server without them serves all the same."""
-    absent = [name for name in TAUGHT_WITH if find_spec(name) is None]
-    if absent:
-        log.info("no model is trained here: %s are not installed (the extra `learn` has them)", ", ".join(absent))
-    return not absent
-
-
-def unfed(house: House, progress: Ears = no_ears) -> Schedule:
-    """The jobs of a house that has only what was imported."""
-    return scheduled(house, [], house.clock(), progress)
-
-
-def sample_work(house: House, progress: Ears = no_ears) -> Schedule:
-    """Feeds the sample market up to now, and gives the jobs of a house in which it goes on hour by hour. A market that
-    was begun before goes on from where it began."""
-    through = house.clock()
-    begun = [one.first_open for one in house.history.series() if one.origin == SIMULATED]
-    sample = sample_market(through, anchor_ms=min(begun, default=None))
-    for note in sample.notes:
-        log.info(note)
-    house.history.append(sample.tables, received_at=through, live=False)
-    return scheduled(house, [SampleFeed(sample.anchor_ms)], through, progress)
+    above = http_app(desks, house.guard.call, offer, life, gate.challenge, house.changes)
+    # Not mounted at "/": what is nowhere is told so by the HTTP door.
+    above.router.routes[:0] = bounded(plain(below.routes))  # first: each route costs whoever looks for one behind it
+    above.add_middleware(Gate, rules=gate, needed=house.guard.needed)
+    above.add_middleware(TrimmedHeaders)
+    return above

@@ -26,12 +26,14 @@ async def _at_owner(where: Place, url: str, tool: str, arguments: str) -> Served
 async def _here(where: Place, tool: str, arguments: str) -> Served:
     from registry.owner import Ownership
     from server import build
+    from tools.principal import operator, speaking
 
     ownership = Ownership.claim(where.folder, process_id(), system_clock())
     try:
         house = build(where.config, where.folder, system_clock)
         try:
-            return await house.call(tool, arguments, "cli")
+            with speaking(operator(where.config.tenant)):
+                return await house.guard.call(tool, arguments, "cli")
         finally:
             house.close()
     finally:

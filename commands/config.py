@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from commands.access_config import Access, Http, Limits
+from commands.feeds_config import Feeds
 from market.staleness import DEFAULT_STALENESS, Staleness
-from ml.bars import Timeframe
-from ml.capability import Symbol
+from ml.symbol import Symbol
+from ml.timeframe import Timeframe
 
 
 class BadConfig(Exception):  # noqa: N818 - told to the operator as it is
@@ -21,19 +22,6 @@ class BadConfig(Exception):  # noqa: N818 - told to the operator as it is
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Http(_Section):
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8765
-    body_limit_bytes: Annotated[int, Field(ge=1_024)] = 65_536
-
-    @field_validator("host")
-    @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host == "localhost" or _is_loopback(host):
-            return host
-        raise ValueError("there are no keys yet, so only loopback addresses are served: 127.0.0.1, ::1, localhost")
 
 
 class StalenessLimits(_Section):
@@ -76,6 +64,10 @@ class Ledger(_Section):
     capacity: Annotated[int, Field(ge=1)] = 10_000
 
 
+class Audit(_Section):
+    kept_days: Annotated[int, Field(ge=1)] | None = 90
+
+
 class Market(_Section):
     sample: bool = False
     panel: tuple[Symbol, ...] = ()
@@ -86,12 +78,15 @@ class Features(_Section):
     timeframes: frozenset[Timeframe] = frozenset({Timeframe.H1, Timeframe.D1})
 
 
-_TOO_OLD_DAYS = {"regime": 21, "volatility": 62}
+_TOO_OLD_DAYS = {"anomaly": 21, "liquidity": 62, "regime": 21, "volatility": 62}
 
 
 class Models(_Section):
     train: bool = True
     too_old_days: Mapping[str, Annotated[int, Field(ge=1)]] = _TOO_OLD_DAYS
+    replay_past_days: Annotated[int, Field(ge=0)] = 365
+    replay_past_every_hours: Annotated[int, Field(ge=1)] = 25
+    replay_past_answers: Annotated[int, Field(ge=1)] = 20_000
     walk_forward_refit_days: Annotated[int, Field(ge=7, le=364)] = 91
     train_most_seconds: Annotated[int, Field(ge=60)] = 7_200
 
@@ -105,7 +100,7 @@ class Models(_Section):
         return self.too_old_days.get(capability, max(self.too_old_days.values()))
 
 
-_RETRAIN_DAYS = {"regime": 7, "volatility": 30}
+_RETRAIN_DAYS = {"anomaly": 7, "liquidity": 30, "regime": 7, "volatility": 30}
 
 
 class Schedule(_Section):
@@ -113,6 +108,8 @@ class Schedule(_Section):
     settle_seconds: Annotated[int, Field(ge=10)] = 300
     features_seconds: Annotated[int, Field(ge=60)] = 3_600
     feature_statistics_seconds: Annotated[int, Field(ge=60)] = 86_400
+    past_seconds: Annotated[int, Field(ge=60)] = 3_600
+    sweep_seconds: Annotated[int, Field(ge=3_600)] = 86_400
     retrain_days: Mapping[str, Annotated[int, Field(ge=1)]] = _RETRAIN_DAYS
 
     @field_validator("retrain_days")
@@ -132,9 +129,13 @@ class Config(_Section):
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "local"
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     http: Http = Http()
+    access: Access = Access()
+    limits: Limits = Limits()
     answers: Answers = Answers()
     ledger: Ledger = Ledger()
+    audit: Audit = Audit()
     market: Market = Market()
+    feeds: Feeds = Feeds()
     features: Features = Features()
     models: Models = Models()
     schedule: Schedule = Schedule()
@@ -175,10 +176,3 @@ def _problem(where: tuple[int | str, ...], kind: str, message: str) -> str:
         return f"{key}: {message.removeprefix('Value error, ')}"
     section = ".".join(map(str, where[:-1]))
     return f"there is no key '{where[-1]}' in {f'section {section}' if section else 'the config'}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

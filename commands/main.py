@@ -9,9 +9,11 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from commands.audit import app as audit
 from commands.call import call
 from commands.doctor import doctor
 from commands.importing import bars
+from commands.keys import app as keys
 from commands.models import app as models
 from commands.replay import replay
 from commands.serve import serve
@@ -40,6 +42,8 @@ app.add_typer(importing, name="import")
 app.command()(replay)
 app.command()(train)
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
 app.command()(doctor)
 
 

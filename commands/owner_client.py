@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -17,8 +18,12 @@ from pydantic import ValidationError
 
 from commands.faults import OWNED, Unusable
 from registry.owner import Owner, owner_of
+from registry.owner_token import token_of
 from tools.refusal import ErrorBody
-from tools.tool import DOOR_HEADER, WITH_TEXT, Faces, Served
+from tools.tool import DOOR_HEADER, WITH_TEXT, Served
+
+if TYPE_CHECKING:
+    from tools.offer import Offer
 
 #: How long a started owner may take until it can be asked.
 PATIENCE_SECONDS = 30.0
@@ -75,18 +80,34 @@ class Remote:
     folder: Path
     arguments: Sequence[str] | None
 
-    async def faces(self) -> Faces:
-        """What tools there are. Raises NoOwner."""
-        reply = await self._sent("GET", "/v1/tools", None, {}, PAUSES_SECONDS)
+    async def offer(self) -> Offer:
+        """What tools, resources and prompts there are. Raises NoOwner."""
+        from tools.offer import Offer  # for the proxy alone: a call from the shell does not wait for it
+
+        reply = await self._sent("GET", "/v1/offer", None, {}, PAUSES_SECONDS)
         try:
-            return Faces.model_validate_json(reply.content)
+            return Offer.model_validate_json(reply.content)
         except ValidationError as error:
             raise self._stranger() from error
 
     async def call(self, name: str, arguments: bytes | str, asked_by: str) -> Served:
         """Calls a tool; every tool may be called twice. Raises NoOwner."""
         headers = {"Accept": WITH_TEXT, DOOR_HEADER: asked_by}
-        reply = await self._sent("POST", f"/v1/tools/{quote(name, safe='')}", arguments, headers, PAUSES_SECONDS)
+        return await self._served(f"/v1/tools/{quote(name, safe='')}", arguments, headers, PAUSES_SECONDS)
+
+    async def operate(self, name: str, arguments: str) -> Served:
+        """Calls one of the operator's tools, once. Raises NoOwner."""
+        return await self._served(f"/v1/operate/{quote(name, safe='')}", arguments, {"Accept": WITH_TEXT}, ())
+
+    def credential(self) -> dict[str, str]:
+        """The header that says who asks; each time anew: another owner has another token."""
+        token = token_of(self.folder)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def _served(
+        self, path: str, arguments: bytes | str, headers: dict[str, str], pauses: Sequence[float]
+    ) -> Served:
+        reply = await self._sent("POST", path, arguments, headers, pauses)
         try:
             if reply.headers.get("content-type") == WITH_TEXT:
                 return Served.model_validate_json(reply.content)
@@ -98,8 +119,9 @@ class Remote:
     async def _sent(
         self, method: str, path: str, content: bytes | str | None, headers: dict[str, str], pauses: Sequence[float]
     ) -> httpx.Response:
+        known = headers | self.credential()
         try:
-            return await self.client.request(method, self.url + path, content=content, headers=headers)
+            return await self.client.request(method, self.url + path, content=content, headers=known)
         except httpx.TransportError as error:
             if self.arguments is None or not pauses or isinstance(error, httpx.TimeoutException):
                 raise NoOwner(f"the server at {self.url} does not answer ({type(error).__name__})") from error

@@ -46,7 +46,7 @@ def serve(
         ownership = Ownership.claim(where.folder, process_id(), system_clock())
         try:
             with _listening(where) as listening:
-                from server import run
+                from commands.running import run
 
                 url = _url(where.config.http.host, listening)
                 with Trainings(silent=quiet(json_wanted)) as trainings:
@@ -115,19 +115,24 @@ def _listening(where: Place) -> socket.socket:
 
 
 def _url(host: str, listening: socket.socket) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - from here it is reached like this
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listening.getsockname()[1]}"
 
 
 def _up(where: Place, url: str, ownership: Ownership, json_wanted: bool) -> None:
+    from commands.access import lock
+
     ownership.announce(url)
-    agent = desktop_agent(where)
+    agent, who = desktop_agent(where), lock(where.config)
     if json_wanted:
-        as_json({"url": url, "mcp": f"{url}/mcp", "openapi": f"{url}/openapi.json", "data": str(where.folder), **agent})
+        here = {"url": url, "mcp": f"{url}/mcp", "openapi": f"{url}/openapi.json", "data": str(where.folder)}
+        as_json({**here, "access": who, **agent})
         sys.stdout.flush()
         return
     out.print(f"Barograph owns {where.folder}", markup=False)
     out.print(f"  HTTP     {url}/v1/tools/get_market_regime   (POST; all tools: {url}/docs)", markup=False)
     out.print(f"  MCP      {url}/mcp", markup=False)
+    out.print(f"  Access   {who}", markup=False)
     out.print("  For a desktop agent, in its MCP settings:", markup=False)
     out.print(json.dumps(agent, indent=2), markup=False)

@@ -19,7 +19,7 @@ def status(config: ConfigFile = None, data: DataFolder = None, json_wanted: AsJs
     from commands.asking import ask
 
     with Told(json_wanted):
-        served = ask(where, "get_server_status", "{}")
+        served = ask(where, "get_server_status", '{"detail": "full"}')
     if served.code is not None:
         stop(served.text, json_wanted=json_wanted, code=1)
     if json_wanted:

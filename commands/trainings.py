@@ -1,4 +1,4 @@
-"""Progress of trainings that go on beside the answers: a bar on a terminal, lines in the log elsewhere."""
+"""Progress of long work that goes on beside the answers: a bar on a terminal, lines in the log elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERY = 0.25
 
 
 class Trainings:
-    """The bars of all trainings of one server. They are shown while there is one."""
+    """The bars of all long work of one server. They are shown while there is some."""
 
     def __init__(self, *, silent: bool) -> None:
         self._silent = silent
@@ -32,27 +32,27 @@ class Trainings:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._bars.stop()
 
-    def of(self, capability: str) -> Progress:
-        """The ear for one training of a capability."""
-        return self._lines(capability) if self._silent else self._bar(capability)
+    def of(self, work: str) -> Progress:
+        """The ear for one piece of work, `learning volatility` say."""
+        return self._lines(work) if self._silent else self._bar(work)
 
-    def _lines(self, capability: str) -> Progress:
+    def _lines(self, work: str) -> Progress:
         told = -EVERY
 
         def tell(share: float, doing: str) -> None:
             nonlocal told
             if share - told >= EVERY or (share >= 1.0 > told):
                 told = share
-                log.info("learning %s: %.0f%%, %s", capability, 100.0 * share, doing)
+                log.info("%s: %.0f%%, %s", work, 100.0 * share, doing)
 
         return tell
 
-    def _bar(self, capability: str) -> Progress:
-        task = self._bars.add_task(f"learning {capability}", total=1.0, visible=False)
+    def _bar(self, work: str) -> Progress:
+        task = self._bars.add_task(work, total=1.0, visible=False)
 
         def tell(share: float, doing: str) -> None:
             self._bars.start()
-            self._bars.update(task, completed=share, description=f"learning {capability}: {doing}", visible=share < 1.0)
+            self._bars.update(task, completed=share, description=f"{work}: {doing}", visible=share < 1.0)
             if all(one.finished for one in self._bars.tasks):
                 self._bars.stop()
 

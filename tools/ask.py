@@ -137,14 +137,24 @@ class Ask:
         chain = tuple(self.chains.chain(capability.name, as_of))
         timeless = question.model_copy(update={"as_of": None}) if question.as_of is not None else question
         who = tuple(link.key for link in chain)
-        key = (capability.name, timeless, who, self._known(question, as_of), self._too_old(timeframe, fresh))
+        known = self._known(question, as_of), self._observed(capability, question, as_of)
+        key = (capability.name, timeless, who, known, self._too_old(timeframe, fresh))
         return Asked(question, as_of, chain, fresh, key)
 
     def _known(self, question: Question, as_of: int) -> tuple[int, int]:
         """How many records of the series were known, and the open of the newest bar: they only ever grow."""
         timeline = self.market.timeline(question.symbol, question.timeframe)
-        known = 0 if timeline is None else int(np.searchsorted(timeline.received_at, as_of, side="right"))
+        known = 0 if timeline is None else timeline.known_at(as_of)
         return known, int(timeline.newest_open[known - 1]) if timeline is not None and known else 0
+
+    def _observed(self, capability: AnyCapability, question: Question, as_of: int) -> tuple[tuple[int, int], ...]:
+        """Of each kind that it reads: how many records were known, and which is the newest that counts."""
+        at, result = np.array([as_of]), []
+        for kind, most_ms in capability.observes.items():
+            observed = self.market.observed(kind, question.symbol)
+            known = (0, -1) if observed is None else (observed.n_known(at)[0], observed.newest(at, most_ms)[0])
+            result.append((int(known[0]), int(known[1])))
+        return tuple(result)
 
     def _too_old(self, timeframe: Timeframe, fresh: Freshness) -> bool:
         return fresh.missing_then >= self.limits[timeframe].too_old_after_bars
@@ -152,6 +162,8 @@ class Ask:
     async def _settle(
         self, capability: AnyCapability, asked: Sequence[Asked], remembered: Sequence[Settled | None]
     ) -> list[Settled]:
+        if all(remembered):
+            return [known for known in remembered if known]
         settled = list(remembered)
         by_chain: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for i, one in enumerate(asked):

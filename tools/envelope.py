@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 from ml.bars import Floats
@@ -15,6 +16,8 @@ from tools.reply import Abstention, Reply, Source, TrackRecord, brief_time, mome
 
 #: A reply of whatever capability.
 AnyReply: TypeAlias = Reply[Any]
+#: Of one settled question, so many replies are kept for as many states of its data.
+MOST_STATES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Settled:
     prediction_id: str
     said: str
     """The answer or the abstention as the opening of the summary."""
+    replied: dict[tuple[int, bool, int], tuple[TrackRecord, AnyReply]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """The replies that were made of it, but for the clock: one for each state of the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,20 @@ def identity(
 def envelope(
     capability: AnyCapability, settled: Settled, as_of: int, fresh: Freshness, record: TrackRecord
 ) -> AnyReply:
-    """The reply for one question."""
+    """The reply for one question. Asked again, it is the reply of before with the clock as it is now."""
+    state = fresh.missing_now, fresh.stale, fresh.missing_then
+    known = settled.replied.get(state)
+    if known is None or known[0] is not record:
+        if len(settled.replied) >= MOST_STATES:
+            settled.replied.clear()
+        known = settled.replied[state] = record, _envelope(capability, settled, as_of, fresh, record)
+        return known[1]
+    return known[1].at(moment(as_of), _age_seconds(settled, fresh))
+
+
+def _envelope(
+    capability: AnyCapability, settled: Settled, as_of: int, fresh: Freshness, record: TrackRecord
+) -> AnyReply:
     outcome, question = settled.walked.outcome, settled.question
     given = outcome if isinstance(outcome, Given) else None
     cannot = outcome if isinstance(outcome, CannotAnswer) else None
@@ -98,16 +118,26 @@ def envelope(
         data_origin=settled.origin,
         as_of=moment(as_of),
         data_through=moment(through) if through else None,
-        data_age_seconds=max(fresh.now_ms - through, 0) / 1000 if through else None,
+        data_age_seconds=_age_seconds(settled, fresh),
         stale=fresh.stale,
         prediction_id=settled.prediction_id,
         expires_at=moment(through + capability.valid_ms(question)) if through else None,
     )
 
 
+def _age_seconds(settled: Settled, fresh: Freshness) -> float | None:
+    return max(fresh.now_ms - settled.data_through, 0) / 1000 if settled.data_through else None
+
+
 def capability_reply(capability: AnyCapability) -> type[AnyReply]:
     """The reply model of a capability: the envelope around its own answer model (pydantic keeps one per answer)."""
-    return cast(type[AnyReply], Reply.__class_getitem__(capability.answer))
+    answer: Any = capability.answer
+    return _reply_with(answer)
+
+
+@lru_cache(maxsize=256)
+def _reply_with(answer: Any) -> type[AnyReply]:  # noqa: ANN401 - an answer model
+    return cast(type[AnyReply], Reply.__class_getitem__(answer))
 
 
 def entry(capability: str, settled: Settled, reply: AnyReply, as_of: int, asked_by: str, now_ms: int) -> Entry:

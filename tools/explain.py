@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,19 +15,23 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ml.capability import AnyCapability, Rows, Term
 from registry.entry import Entry
 from tools.chain import Link
+from tools.detail import Request, Said
 from tools.refusal import Code, Refused
 from tools.reply import moment
 from tools.threads import AllStuck, Crowded
 from tools.tool import Tool
 
+log = logging.getLogger(__name__)
+
 #: Longer than for an answer: nobody waits for an explanation with an order in hand.
 DEADLINE_SECONDS = 5.0
+OTHERS = ("prediction_id of an answer by the rules or by a version that is still there",)
+#: A concise explanation has so many terms.
+MOST_TERMS = 3
 
 
-class ExplainRequest(BaseModel):
+class ExplainRequest(Request):
     """Which prediction to explain."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     prediction_id: str = Field(pattern="^[0-9a-f]{32}$", description="prediction_id of a reply.")
 
@@ -37,9 +42,11 @@ class ExplainedTerm(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     name: str
-    value: float | None = Field(description="The number that went in; null where it was missing.")
+    value: float | None = Field(default=None, description="The number that went in; null where it was missing.")
     unit: str
-    effect: float | None = Field(description="What it did to the answer; null where the term is a condition.")
+    effect: float | None = Field(
+        default=None, description="What it did to the answer; null where the term is a condition."
+    )
     text: str
 
 
@@ -52,13 +59,23 @@ class Explanation(BaseModel):
     summary: str
     answered_by: str
     terms: tuple[ExplainedTerm, ...]
-    features: dict[str, float | None] = Field(description="The row that the predictor saw; null where missing.")
+    more_terms: int = Field(default=0, description="Weaker ones, left out of a concise reply.")
+    features: dict[str, float | None] | None = Field(
+        default=None, description="The row that the predictor saw; null where missing. Full only."
+    )
     asked_by: str
     asked_at: AwareDatetime
-    reply: dict[str, Any] = Field(description="The reply when it was first given.")
+    reply: dict[str, Any] | None = Field(default=None, description="The reply when it was first given. Full only.")
 
     def text(self) -> str:
         return "\n".join([self.summary, *(f"- {term.text}" for term in self.terms)])
+
+    def concise(self) -> Said:
+        """The strongest terms, without the row and the reply."""
+        left_out = {"terms": self.terms[:MOST_TERMS], "more_terms": max(len(self.terms) - MOST_TERMS, 0)}
+        short = self.model_copy(update={**left_out, "features": None, "reply": None})
+        more = [f"- and {short.more_terms} weaker terms"] if short.more_terms else []
+        return Said(short.model_dump_json(exclude_none=True), "\n".join([short.text(), *more]))
 
 
 def explain_tool(
@@ -81,9 +98,9 @@ def explain_tool(
         name="explain_prediction",
         title="Explain a prediction",
         description=(
-            "Why a prediction came out as it did: the terms of the rules or the model with their numbers, strongest "
-            "first, the whole feature row, and the reply as first given. Ask when an answer surprises or must be "
-            "justified; not for a new forecast. Takes the prediction_id of any reply of this server."
+            "Why a prediction came out as it did: the strongest terms of the rules or the model with their numbers; in "
+            "full all terms, the feature row, and the reply as first given. Ask when an answer surprises or must be "
+            "justified, with the prediction_id of any reply of this server. Not for a new forecast."
         ),
         request=ExplainRequest,
         reply=Explanation,
@@ -94,8 +111,8 @@ def explain_tool(
 async def explanation(entry: Entry, capability: AnyCapability, link: Link) -> Explanation:
     """Predictors are pure and rows are kept whole: the terms are worked out again, not remembered."""
     rows = _row(entry, capability)
-    reply = json.loads(entry.answer)
-    terms = await _terms(link, rows) if reply["answer"] is not None else ()
+    reply = json.loads(entry.answer, object_pairs_hook=_said)
+    terms = await _terms(link, rows) if "answer" in reply else ()
     return Explanation(
         prediction_id=entry.prediction_id,
         summary=reply["summary"],
@@ -111,19 +128,30 @@ async def explanation(entry: Entry, capability: AnyCapability, link: Link) -> Ex
 
 
 async def _terms(link: Link, rows: Rows) -> tuple[Term, ...]:
-    """Raises Refused where the version that answered cannot be loaded any more, or takes too long."""
+    """Raises Refused where the version that answered cannot be loaded any more, crashes, or takes too long."""
     if link.absent:
         raise Refused(
             Code.MODEL_GONE,
             f"{link.name} gave this answer and cannot be asked again: {link.absent.text}",
-            accepted=["prediction_id of an answer by the rules or by a version that is still there"],
+            accepted=OTHERS,
         )
     if link.threads is None:
         return link.predictor.explain(rows)[0]
     try:
-        return (await link.threads.run(partial(link.predictor.explain, rows), DEADLINE_SECONDS))[0]
+        terms = (await link.threads.run(partial(link.predictor.explain, rows), DEADLINE_SECONDS))[0]
     except (TimeoutError, Crowded, AllStuck) as slow:
         raise Refused(Code.OVERLOADED, f"{link.name} did not explain itself in time", retryable=True) from slow
+    except Exception as crash:  # of a model, as when it answers; a crash of the rules is a fault
+        log.exception("%s crashed when it was to explain itself", link.name)
+        raise _no_terms(link) from crash
+    if not all(term.effect is None or np.isfinite(term.effect) for term in terms):
+        log.error("%s explained itself with what is no number", link.name)
+        raise _no_terms(link)
+    return terms
+
+
+def _no_terms(link: Link) -> Refused:
+    return Refused(Code.MODEL_GONE, f"{link.name} gave this answer and cannot explain it", accepted=OTHERS)
 
 
 def _row(entry: Entry, capability: AnyCapability) -> Rows:
@@ -131,6 +159,11 @@ def _row(entry: Entry, capability: AnyCapability) -> Rows:
     question = capability.question.model_validate_json(entry.question)
     at, through = (np.array([instant], dtype=np.int64) for instant in (entry.as_of, entry.data_through))
     return Rows(entry.feature_names, values, (question,), at, through, (None,))
+
+
+def _said(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """As a door says it: without nulls."""
+    return {name: value for name, value in pairs if value is not None}
 
 
 def _finite(value: float) -> float | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
-from ml.capability import AnyCapability, Question, Symbol
+from ml.capability import AnyCapability, Question, Symbol, Use
+from registry.scope import Scope
 from tools.ask import Ask
+from tools.detail import Detail
 from tools.envelope import AnyReply, capability_reply
 from tools.tool import Tool
 
@@ -26,11 +29,10 @@ def instrument(capability: AnyCapability, ask: Ask) -> Tool:
     request = request_model(capability)
 
     async def answer(asked: Any, asked_by: str) -> AnyReply:  # noqa: ANN401 - an instance of `request`, validated
-        fields = {name: getattr(asked, name) for name in capability.question.model_fields}
-        first = await ask.one(capability, capability.question.model_construct(**fields), asked_by)
+        first = await ask.one(capability, asked.question, asked_by)
         if not asked.more_symbols:
             return first
-        others = [capability.question.model_construct(**{**fields, "symbol": other}) for other in asked.more_symbols]
+        others = [asked.question.model_copy(update={"symbol": other}) for other in asked.more_symbols]
         return first.model_copy(update={"more": tuple(await ask.many(capability, others, asked_by))})
 
     return Tool(
@@ -41,16 +43,38 @@ def instrument(capability: AnyCapability, ask: Ask) -> Tool:
         reply=capability_reply(capability),
         answer=answer,
         examples=capability.examples,
+        described=("answer",),
+        answered={"timeframe": tuple(capability.timeframes)},
+        needs=asking,
     )
+
+
+def asking(request: Question) -> Scope:
+    """Advice is read. A veto is a decision on a trade: it is written down first, and a risk engine acts on it."""
+    return Scope.TRADE if request.use is Use.VETO else Scope.READ
+
+
+class Put(BaseModel):
+    """A question as it was put. `question` is that of the first symbol: made once, as is the request of bytes that come
+    over and over."""
+
+    asks: ClassVar[type[Question]]
+
+    @cached_property
+    def question(self) -> Question:
+        return self.asks.model_construct(**{name: getattr(self, name) for name in self.asks.model_fields})
 
 
 def request_model(capability: AnyCapability) -> type[Question]:
-    """The question of a capability as a caller may put it: for several symbols at once."""
-    return create_model(
+    """The question of a capability as a caller may put it: for several symbols at once, in the detail that suits."""
+    put = create_model(
         f"{capability.question.__name__.removesuffix('Question')}Request",
-        __base__=capability.question,
+        __base__=(capability.question, Put),
         more_symbols=(
             tuple[Symbol, ...],
-            Field(default=(), max_length=MOST_MORE_SYMBOLS, description="Other symbols to ask the same of."),
+            Field(default=(), max_length=MOST_MORE_SYMBOLS, description="Ask the same of these too."),
         ),
+        detail=(Detail, Detail.CONCISE),
     )
+    put.asks = capability.question
+    return put

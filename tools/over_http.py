@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
@@ -13,38 +15,62 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from tools.challenge import WELL_KNOWN, Challenge
+from tools.changes import Changes
+from tools.event_stream import stream
+from tools.offer import Offer
 from tools.refusal import Code, ErrorBody, Refused
-from tools.tool import DOOR_HEADER, WITH_TEXT, Call, Faces, Served, Tool, caller, refusal
+from tools.tool import Call, Faces, Served, Tool, refusal
+from tools.tool_door import JSON, ToolDoor, headers_of
 
-JSON = "application/json"
-#: Our own doors that pass questions on, by the name under which the ledger knows who asked.
-DOORS = ("cli", "mcp")
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Tools that are called alike: `POST /v1/{under}/{tool}`, with bodies up to a limit; `listed` ones are in the
+    OpenAPI page."""
+
+    under: str
+    tools: Sequence[Tool]
+    body_limit_bytes: int
+    listed: bool = True
 
 
 def http_app(
-    tools: Sequence[Tool],
-    faces: Faces,
+    desks: Sequence[Desk],
+    call: Call,
+    offer: Offer,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
-    body_limit_bytes: int,
+    challenge: Challenge,
+    changes: Changes,
 ) -> FastAPI:
-    """The app with a route for each tool. The caller mounts the MCP app on it, last."""
-    app = FastAPI(title="Barograph", version=faces.version, lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    call = caller(tools)
-    for tool in tools:  # plain routes: the models validate, so FastAPI has nothing to solve for each request
-        app.router.routes.append(
-            Route(f"/v1/tools/{tool.name}", _endpoint(tool.name, call, body_limit_bytes), methods=["POST"])
-        )
-    listed, up = _said(faces.model_dump_json()), _said('{"status":"up"}')
+    """The app with a route for each tool of each desk, and the change feed. The caller puts the MCP app beside them."""
+    app = FastAPI(title="Barograph", version=offer.version, lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    pages = app.router.routes[:]
+    app.router.routes.clear()  # they come last: each route costs whoever is looking for one behind it
+    for desk in desks:
+        for tool in desk.tools:  # plain routes: the models validate, so FastAPI has nothing to solve for each request
+            door = ToolDoor(tool.name, call, desk.body_limit_bytes, challenge)
+            app.router.routes.append(Route(f"/v1/{desk.under}/{tool.name}", door, methods=["POST"]))
+    if challenge.resource is not None:
+        metadata = _said(challenge.resource.metadata().decode())
+        for path in {WELL_KNOWN, urlsplit(challenge.resource.metadata_url()).path}:
+            app.add_api_route(path, metadata, methods=["GET"], include_in_schema=False)
+    listed, up = _said(Faces(version=offer.version, tools=offer.tools).model_dump_json()), _said('{"status":"up"}')
+    whole = _said(offer.model_dump_json())
     app.add_api_route("/v1/tools", listed, methods=["GET"], summary="The tools and their schemas")
+    app.add_api_route("/v1/offer", whole, methods=["GET"], summary="All that the MCP door offers, for its proxies")
     app.add_api_route("/healthz", up, methods=["GET"], summary="Whether the server is up")
-    app.openapi = lambda: _openapi(app, tools)  # type: ignore[method-assign]  # FastAPI documents it so
-    app.add_exception_handler(HTTPException, _not_here(tools))
+    app.router.routes.append(Route("/v1/events", _follows(changes), methods=["GET"]))
+    app.router.routes.extend(pages)
+    listed_desks = [desk for desk in desks if desk.listed]
+    app.openapi = lambda: _openapi(app, listed_desks)  # type: ignore[method-assign]  # FastAPI documents it so
+    app.add_exception_handler(HTTPException, _not_here(desks[0].tools))
     return app
 
 
-def respond(served: Served) -> Response:
+def respond(served: Served, challenge: Challenge | None = None) -> Response:
     """What was served, as an HTTP response."""
-    headers = {"Retry-After": "1"} if served.http_status == 503 else None
+    headers = headers_of(served, challenge)
     return Response(served.body, status_code=served.http_status, media_type=JSON, headers=headers)
 
 
@@ -57,32 +83,18 @@ def _said(body: str) -> Callable[[], Awaitable[Response]]:
     return endpoint
 
 
-def _endpoint(name: str, call: Call, body_limit_bytes: int) -> Callable[[Request], Awaitable[Response]]:
+def _follows(changes: Changes) -> Callable[[Request], Awaitable[Response]]:
+    """`GET /v1/events[?after=ID][&name=NAME]...`: server-sent events, from now on or after an id (which the header
+    Last-Event-ID tells too)."""
+
     async def endpoint(request: Request) -> Response:
+        after = request.headers.get("last-event-id") or request.query_params.get("after")
         try:
-            body = await _bounded_body(request, body_limit_bytes)
+            return await stream(changes, after, request.query_params.getlist("name"))
         except Refused as refused:
             return respond(refusal(refused))
-        if request.headers.get("accept") == WITH_TEXT:
-            door = request.headers.get(DOOR_HEADER)
-            served = await call(name, body or b"{}", door if door in DOORS else "http")
-            return Response(served.model_dump_json(), media_type=WITH_TEXT)
-        return respond(await call(name, body or b"{}", "http"))
 
     return endpoint
-
-
-async def _bounded_body(request: Request, limit_bytes: int) -> bytes:
-    """The body, read only as far as it may go: a caller cannot make the server hold more."""
-    parts: list[bytes] = []
-    size = 0
-    stream: AsyncIterator[bytes] = request.stream()
-    async for part in stream:
-        size += len(part)
-        if size > limit_bytes:
-            raise Refused(Code.TOO_LARGE, f"the body is over {limit_bytes} bytes", accepted=[f"{limit_bytes} bytes"])
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _not_here(tools: Sequence[Tool]) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -98,18 +110,19 @@ def _not_here(tools: Sequence[Tool]) -> Callable[[Request, Exception], Awaitable
     return handler
 
 
-def _openapi(app: FastAPI, tools: Sequence[Tool]) -> dict[str, Any]:
+def _openapi(app: FastAPI, desks: Sequence[Desk]) -> dict[str, Any]:
     """OpenAPI 3.1, from the same models that validate."""
     if app.openapi_schema:
         return app.openapi_schema
     schema = FastAPI.openapi(app)
+    tools = [(desk.under, tool) for desk in desks for tool in desk.tools]
     models: list[tuple[type[BaseModel], Any]] = [(ErrorBody, "serialization")]
-    models += [(tool.request, "validation") for tool in tools]
-    models += [(tool.reply, "serialization") for tool in tools]
+    models += [(tool.request, "validation") for _, tool in tools]
+    models += [(tool.reply, "serialization") for tool in {tool.reply: tool for _, tool in tools}.values()]
     refs, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
     schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
     error = {"content": {JSON: {"schema": refs[ErrorBody, "serialization"]}}}
-    for tool in tools:
+    for under, tool in tools:
         asked: dict[str, Any] = {"schema": refs[tool.request, "validation"]}
         if tool.examples:
             asked["example"] = json.loads(tool.examples[0].model_dump_json(exclude_defaults=True))
@@ -118,19 +131,27 @@ def _openapi(app: FastAPI, tools: Sequence[Tool]) -> dict[str, Any]:
             "operationId": tool.name,
             "summary": tool.title,
             "description": tool.description,
-            "requestBody": {"required": True, "content": {JSON: asked}},
+            "requestBody": {"required": _asks_for_something(tool), "content": {JSON: asked}},
             "responses": {"200": reply, **{code: {"description": why, **error} for code, why in ERRORS.items()}},
         }
-        schema["paths"][f"/v1/tools/{tool.name}"] = {"post": operation}
+        schema["paths"][f"/v1/{under}/{tool.name}"] = {"post": operation}
     return schema
+
+
+def _asks_for_something(tool: Tool) -> bool:
+    """A tool without a field that must be there is asked with no body as well."""
+    return any(field.is_required() for field in tool.request.model_fields.values())
 
 
 ERRORS = {
     "400": "Not valid JSON",
+    "401": "No credential, or one that is not good (any more)",
+    "403": "The credential lacks a scope; the body says which",
     "404": "A symbol that nobody feeds, or an unknown prediction",
     "410": "The model that gave this prediction is gone",
     "413": "The body is too large",
     "422": "A field is wrong; the body says what would be accepted",
+    "429": "Called too often; Retry-After says when to try again",
     "500": "The server failed",
     "503": "Predictions cannot be written down now; try again",
 }

@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from registry.scope import Scope
+
 
 class Code(StrEnum):
     """What kind of refusal it is; stable, for programs."""
@@ -24,12 +26,17 @@ class Code(StrEnum):
     UNKNOWN_TOOL = "unknown_tool"
     UNKNOWN_SYMBOL = "unknown_symbol"
     UNKNOWN_PREDICTION = "unknown_prediction"
+    UNKNOWN_KEY = "unknown_key"
     BEFORE_HISTORY = "as_of_before_history"
     IN_FUTURE = "as_of_in_future"
     OVERLOADED = "overloaded"
     NOT_DURABLE = "not_durable"
     MODEL_GONE = "model_gone"
+    UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate_limited"
+    WRONG_HOST = "wrong_host"
+    WRONG_ORIGIN = "wrong_origin"
     FAULT = "internal_fault"
 
 
@@ -41,12 +48,17 @@ HTTP_STATUS = {
     Code.UNKNOWN_TOOL: 404,
     Code.UNKNOWN_SYMBOL: 404,
     Code.UNKNOWN_PREDICTION: 404,
+    Code.UNKNOWN_KEY: 404,
     Code.BEFORE_HISTORY: 422,
     Code.IN_FUTURE: 422,
     Code.OVERLOADED: 503,
     Code.NOT_DURABLE: 503,
     Code.MODEL_GONE: 410,
+    Code.UNAUTHENTICATED: 401,
     Code.FORBIDDEN: 403,
+    Code.RATE_LIMITED: 429,
+    Code.WRONG_HOST: 421,
+    Code.WRONG_ORIGIN: 403,
     Code.FAULT: 500,
 }
 
@@ -54,10 +66,27 @@ HTTP_STATUS = {
 class Refused(Exception):  # noqa: N818 - the word of the vocabulary
     """Raised anywhere on the road; the doors turn it into an error body."""
 
-    def __init__(self, code: Code, message: str, *, accepted: Iterable[str] = (), retryable: bool = False) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        accepted: Iterable[str] = (),
+        retryable: bool = False,
+        retry_after_seconds: int | None = None,
+        needs: Scope | None = None,
+    ) -> None:
         super().__init__(message)
+        #: The scope that the caller lacks.
+        self.needs = needs
         self.body = ErrorBody(
-            error=ErrorDetail(code=code, message=message, accepted=tuple(accepted), retryable=retryable)
+            error=ErrorDetail(
+                code=code,
+                message=message,
+                accepted=tuple(accepted),
+                retryable=retryable,
+                retry_after_seconds=retry_after_seconds,
+            )
         )
 
     @property
@@ -74,6 +103,7 @@ class ErrorDetail(BaseModel):
     message: str = Field(description="What was wrong, without repeating the input.")
     accepted: tuple[str, ...] = Field(description="What would be accepted.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
+    retry_after_seconds: int | None = Field(default=None, description="Not before so many seconds, where it is known.")
 
 
 class ErrorBody(BaseModel):
@@ -87,7 +117,9 @@ class ErrorBody(BaseModel):
         """The same in one line, for hosts that show text alone."""
         said = "; ".join(one.rstrip(".") for one in self.error.accepted)
         accepted = f" Accepted: {said}." if said else ""
-        again = " Try again later." if self.error.retryable else ""
+        wait = self.error.retry_after_seconds
+        later = "later" if wait is None else f"in {wait} s"
+        again = f" Try again {later}." if self.error.retryable else ""
         return f"{self.error.code}: {self.error.message}.{accepted}{again}"
 
 

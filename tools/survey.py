@@ -21,6 +21,8 @@ from tools.status import InForce, InstrumentStatus, LedgerStatus, SeriesStatus, 
 
 #: A reply lists this many series; ask for one symbol to see its own.
 MOST_SERIES = 20
+#: And so many symbols: as many as a completion may have.
+MOST_SYMBOLS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ class Survey:
     ledger: Ledger
     limits: Mapping[Timeframe, Staleness]
 
-    def status(self, symbol: str | None) -> Status:
-        """The state of everything, or of one symbol. Raises Refused for a symbol that nobody feeds."""
+    def status(self, symbol: str | None, starts_with: str = "") -> Status:
+        """The state of everything, or of one symbol; of the symbols those that begin so. Raises Refused for a symbol
+        that nobody feeds."""
         now = self.clock()
         found = [one for one in self.history.series() if symbol in (None, one.symbol)]
         if symbol is not None and not found:
             raise Refused(Code.UNKNOWN_SYMBOL, "nobody feeds this symbol", accepted=list(self.fed.symbols())[:20])
         series = [self._series(one, now) for one in found]
+        symbols = [one for one in self.fed.symbols() if one.startswith(starts_with)]
         stale = sum(one.stale for one in series)
         error = self.ledger.error()
         summary = f"{len(series)} series" + (f", {stale} stale" if stale else ", all fresh")
@@ -55,7 +59,9 @@ class Survey:
             started_at=moment(self.started_at),
             now=moment(now),
             instruments=tuple(self._instrument(one, now) for one in self.catalogue),
-            series=tuple(series[:MOST_SERIES]),
+            n_symbols=len(symbols),
+            symbols=tuple(symbols[:MOST_SYMBOLS]),
+            series=tuple(sorted(series, key=lambda one: not one.stale)[:MOST_SERIES]),
             more_series=max(len(series) - MOST_SERIES, 0),
             ledger=LedgerStatus(
                 written=self.ledger.count(), waiting=self.ledger.pending(), lag_ms=self.ledger.lag_ms(), error=error

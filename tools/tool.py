@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from registry.scope import Scope
+from tools import schema
+from tools.detail import Told, said
+from tools.principal import reading
 from tools.refusal import HTTP_STATUS, Code, ErrorBody, Refused, invalid
 
 log = logging.getLogger(__name__)
@@ -17,14 +22,8 @@ log = logging.getLogger(__name__)
 WITH_TEXT = "application/vnd.barograph.served+json"
 #: Which of our own doors passes a question on to the owner: `cli` or `mcp`.
 DOOR_HEADER = "x-barograph-door"
-
-
-class Told(Protocol):
-    """A reply can say itself in text, complete without its fields."""
-
-    def text(self) -> str: ...
-
-    def model_dump_json(self) -> str: ...
+#: Short questions are read once, this many of them: agents and dashboards put the same one over and over.
+MOST_REMEMBERED, MOST_REMEMBERED_BYTES = 1_024, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,14 @@ class Tool:
     reply: type[BaseModel]
     answer: Callable[[Any, str], Awaitable[Told]]
     examples: tuple[BaseModel, ...] = ()
+    read_only: bool = True
+    """Whether it leaves everything as it is, but for the record of what was said."""
+    described: tuple[str, ...] = ()
+    """Fields of the reply whose meaning is this tool's own, and so is told where the tool is listed."""
+    answered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a field's choices, those that somebody answers on; the others are abstained on."""
+    needs: Callable[[Any], Scope] = reading
+    """Which scope a request takes, once it is valid."""
 
 
 class Face(BaseModel):
@@ -48,6 +55,7 @@ class Face(BaseModel):
     name: str
     title: str
     description: str
+    read_only: bool
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
 
@@ -57,8 +65,9 @@ class Face(BaseModel):
             name=tool.name,
             title=tool.title,
             description=tool.description,
-            input_schema=tool.request.model_json_schema(),
-            output_schema=tool.reply.model_json_schema(mode="serialization"),
+            read_only=tool.read_only,
+            input_schema=schema.asked(tool.request.model_json_schema(), tool.answered),
+            output_schema=schema.told(tool.reply.model_json_schema(mode="serialization"), tool.described),
         )
 
 
@@ -80,6 +89,9 @@ class Served(BaseModel):
     body: str
     text: str
     code: Code | None
+    retry_after_seconds: int | None = None
+    needs: Scope | None = None
+    """The scope that the caller lacks, where that is why."""
 
     @property
     def http_status(self) -> int:
@@ -102,14 +114,21 @@ def caller(tools: Sequence[Tool]) -> Call:
     return call
 
 
-async def serve(tool: Tool, arguments: bytes | str, asked_by: str) -> Served:
-    """Validates, answers, and maps whatever goes wrong, in one place for both doors."""
+def anything(_: object) -> None:
+    """Permits it."""
+
+
+async def serve(tool: Tool, arguments: bytes | str, asked_by: str, permit: Callable[[Any], None] = anything) -> Served:
+    """Validates, answers, and maps whatever goes wrong, in one place for both doors. `permit` is shown the valid
+    request, and may raise Refused."""
     try:
-        request = tool.request.model_validate_json(arguments, strict=True)
-        reply = await tool.answer(request, asked_by)
-        return Served(body=reply.model_dump_json(), text=reply.text(), code=None)
-    except ValidationError as error:
+        request = asked(tool, arguments)
+    except ValidationError as error:  # of the request alone: one of a reply is a fault of ours
         return refusal(invalid(error, tool.request))
+    try:
+        permit(request)
+        reply = said(await tool.answer(request, asked_by), request)
+        return Served(body=reply.body, text=reply.text, code=None)
     except Refused as refused:
         return refusal(refused)
     except Exception:  # a fault: its traceback is for the log, never for the caller
@@ -117,10 +136,29 @@ async def serve(tool: Tool, arguments: bytes | str, asked_by: str) -> Served:
         return refusal(FAULT)
 
 
+def asked(tool: Tool, arguments: bytes | str) -> BaseModel:
+    """The request that these arguments make, valid. One that changes nothing may have been read before: it is frozen,
+    and the same bytes always make the same. Raises ValidationError."""
+    if tool.read_only and len(arguments) <= MOST_REMEMBERED_BYTES:
+        return _remembered(tool.request, arguments)
+    return tool.request.model_validate_json(arguments, strict=True)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED, typed=True)
+def _remembered(request: type[BaseModel], arguments: bytes | str) -> BaseModel:
+    return request.model_validate_json(arguments, strict=True)
+
+
 def refusal(refused: Refused) -> Served:
     """A refusal as it goes through a door."""
     body: ErrorBody = refused.body
-    return Served(body=body.model_dump_json(), text=body.line(), code=refused.code)
+    return Served(
+        body=body.model_dump_json(exclude_none=True),
+        text=body.line(),
+        code=refused.code,
+        retry_after_seconds=body.error.retry_after_seconds,
+        needs=refused.needs,
+    )
 
 
 FAULT = Refused(Code.FAULT, "the server failed on this request; the operator finds the cause in the log")

@@ -14,6 +14,7 @@ from ml.evaluation.intervals import Ratio
 from ml.evaluation.weeks import begins_at
 from registry.cells import Tally
 from registry.record import WINDOW_WEEKS, Choice, Line, RecordBook, Standing, verdict
+from tools.detail import Request, Said
 from tools.refusal import Code, Refused
 from tools.reply import TrackRecord, moment
 from tools.tool import Tool
@@ -23,20 +24,14 @@ _DAYS_OF_A_WEEK = 7
 Window = Literal["30d", "90d", "365d", "all"]
 
 
-class TrackRecordRequest(BaseModel):
+class TrackRecordRequest(Request):
     """Whose record, and of which answers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    instrument: str = Field(
-        pattern="^[a-z_]{1,64}$", description="Tool or capability, e.g. forecast_volatility or volatility."
-    )
-    symbol: Symbol | None = Field(default=None, description="Only answers on this symbol. Omit for all.")
-    horizon: str | None = Field(default=None, max_length=16, description="Only this horizon, e.g. 24h. Omit for all.")
-    version: int | None = Field(default=None, ge=0, description="Only this version; 0 are the rules. Omit for all.")
-    window: Window = Field(
-        default="365d", description="How far back from the newest judged answer, in whole weeks: 30d, 90d, 365d, all."
-    )
+    instrument: str = Field(pattern="^[a-z_]{1,64}$", description="Its tool, e.g. forecast_volatility.")
+    symbol: Symbol | None = Field(default=None, description="This one alone.")
+    horizon: str | None = Field(default=None, max_length=16, description="This one alone, e.g. 24h.")
+    version: int | None = Field(default=None, ge=0, description="This one alone; 0 are the rules.")
+    window: Window = Field(default="365d", description="How far back from the newest judged answer, in whole weeks.")
 
 
 class RatioTold(BaseModel):
@@ -45,8 +40,8 @@ class RatioTold(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     ratio: float
-    low: float | None = Field(description="95% interval, bootstrap over whole weeks; null under 8 weeks.")
-    high: float | None
+    low: float | None = Field(default=None, description="95% interval, bootstrap over whole weeks; null under 8 weeks.")
+    high: float | None = None
     n: int = Field(description="Rows that both answered.")
 
     def line(self) -> str:
@@ -66,9 +61,9 @@ class RecordLine(BaseModel):
     first: str = Field(description="Monday of the first week.")
     last: str = Field(description="Monday of the last week.")
     mean_loss: float
-    against_rules: RatioTold | None = Field(description="1 by definition for the rules themselves (@0).")
+    against_rules: RatioTold | None = Field(default=None, description="1 by definition for the rules themselves (@0).")
     against_climatology: RatioTold | None = Field(
-        description="Against the mean, or the frequencies, of what had come true in the year before."
+        default=None, description="Against the mean, or the frequencies, of what had come true in the year before."
     )
     calibration: dict[str, float]
     verdict: str
@@ -94,9 +89,16 @@ class TrackRecordReply(BaseModel):
     n_replayed: int
     still_counting: bool = Field(description="True for a while after a start: what settled before is being counted.")
     records: tuple[RecordLine, ...] = Field(description="Newest version first; live and replayed apart.")
+    more_records: int = Field(default=0, description="Left out of a concise reply: older versions.")
 
     def text(self) -> str:
         return "\n".join([self.summary, *(f"- {one.line()}" for one in self.records)])
+
+    def concise(self) -> Said:
+        """The newest version alone; the summary has its verdict."""
+        newest = tuple(one for one in self.records if one.answered_by == self.records[0].answered_by)
+        short = self.model_copy(update={"records": newest, "more_records": len(self.records) - len(newest)})
+        return Said(short.model_dump_json(exclude_none=True), self.summary)
 
 
 class Records:
@@ -152,11 +154,10 @@ def track_record_tool(capabilities: Sequence[AnyCapability], book: RecordBook) -
         name="get_track_record",
         title="Track record",
         description=(
-            "How the past answers of an instrument did once their truth was known: how many, live and replayed apart, "
-            "by version; mean loss, its ratio to the rules on the same rows and to climatology, with a 95% interval "
-            "over weeks; calibration; and whether the evidence suffices. Ask before you lean on an instrument, or to "
-            "choose between horizons or symbols. Not a forecast. A ratio below 1 is better; under 52 weeks it proves "
-            "nothing. Every answer carries the short form."
+            "How the past answers of an instrument did once their truth was known, by version, live and replayed "
+            "apart: mean loss, its ratio to the rules on the same rows and to climatology with a 95% interval over "
+            "weeks, calibration, and whether that suffices. Ask before you lean on an instrument, or to choose between "
+            "horizons or symbols; not a forecast. A ratio below 1 is better; under 52 weeks it proves nothing."
         ),
         request=TrackRecordRequest,
         reply=TrackRecordReply,
