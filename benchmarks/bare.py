@@ -6,13 +6,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import uvicorn
-from fastapi import FastAPI
 from mcp.server import MCPServer
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 class Asked(BaseModel):
@@ -52,19 +53,24 @@ async def answer(symbol: str) -> Annotated[CallToolResult, Reply]:
     )
 
 
-@asynccontextmanager
-async def life(_: FastAPI) -> AsyncIterator[None]:
-    async with mcp.session_manager.run():
-        yield
+def http_app() -> FastAPI:
+    """The same over HTTP; imported here, because a stdio server need not wait for it."""
+    from fastapi import FastAPI
 
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        async with mcp.session_manager.run():
+            yield
 
-app = FastAPI(lifespan=life)
+    app = FastAPI(lifespan=life)
 
+    @app.post("/v1/tools/answer")
+    async def over_http(asked: Asked) -> Reply:
+        del asked
+        return Reply()
 
-@app.post("/v1/tools/answer")
-async def over_http(asked: Asked) -> Reply:
-    del asked
-    return Reply()
+    app.router.routes.extend(mcp.streamable_http_app().routes)
+    return app
 
 
 def main() -> None:
@@ -72,11 +78,12 @@ def main() -> None:
     if sys.argv[1:] == ["stdio"]:
         mcp.run("stdio")
         return
-    app.router.routes.extend(mcp.streamable_http_app().routes)
+    import uvicorn
+
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
+    uvicorn.Server(uvicorn.Config(http_app(), log_level="error", access_log=False)).run(sockets=[listening])
 
 
 if __name__ == "__main__":

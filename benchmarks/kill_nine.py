@@ -37,6 +37,8 @@ LONGEST_LIFE_SECONDS = 0.15
 #: Then a fresh folder, so that the first start is killed too and the checks stay short.
 KILLS_PER_FOLDER = 10
 PART_BYTES = 200_000
+#: Later than every file (ms): nothing that is unnamed is spared.
+AT_LAST = 2**62
 #: Parts in the manifest before the next swap replaces two of them.
 MANY_PARTS = 4
 
@@ -168,7 +170,7 @@ def _check(home: Path, promises: Promises) -> list[str]:
         if found not in (promises.parts, promises.intended):
             wrong.append(f"manifest {found} is neither {promises.parts} nor {promises.intended}")
         blobs = Blobs(home / "parts")
-        blobs.sweep(SUFFIX, found)
+        blobs.sweep([SUFFIX], found, older_than=AT_LAST)
         for sha256 in found:
             blobs.path(sha256, SUFFIX)
         promises.parts = found

@@ -23,21 +23,12 @@ import httpx
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from benchmarks import freshness
+from benchmarks import freshness, retraining
+from benchmarks.crowned import crown
+from benchmarks.ratio import Ratio, table
+from market.sample import COINS
 
-BLOCKS, REQUESTS, STARTS = 12, 250, 5
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: ours over theirs, CPU and wall, and the goal for CPU (or for what `goal_is` names)."""
-
-    what: str
-    cpu: float | None
-    wall: float
-    goal: float
-    note: str
+BLOCKS, REQUESTS, STARTS, FIRST = 12, 250, 5, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +39,17 @@ class Served:
     pid: int
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+        """Of all its threads, to the nanosecond: what the scheduler has counted."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(one.read_text().split()[0]) for one in tasks) / 1e9
 
 
 @contextmanager
 def ours(folder: Path) -> Iterator[Served]:
-    """Our server with the sample market, answering by rules: nothing is trained meanwhile."""
+    """Our server with the sample market, which trains nothing meanwhile: it answers by rules, unless the folder holds
+    models."""
     config = folder.parent / "config.yaml"
-    config.write_text("models: {train: false}\n", "utf-8")
+    config.write_text("models: {train: false, replay_past_days: 0}\n", "utf-8")
     options = ["--sample", "--port", "0", "--json", "--config", str(config), "--data", str(folder)]
     command = [sys.executable, "-m", "barograph", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -79,7 +72,9 @@ def theirs() -> Iterator[Served]:
 Ask = Callable[[], Awaitable[object]]
 
 
-async def side_by_side(what: str, goal: float, mine: tuple[Served, Ask], bare: tuple[Served, Ask]) -> Row:
+async def side_by_side(
+    what: str, goal: float | None, why: str, mine: tuple[Served, Ask], bare: tuple[Served, Ask]
+) -> Ratio:
     """Blocks of requests to one and the other in turn."""
     ratios: list[tuple[float, float]] = []
     per_request: list[float] = []
@@ -91,32 +86,49 @@ async def side_by_side(what: str, goal: float, mine: tuple[Served, Ask], bare: t
                 await ask()
             costs.append((server.cpu_seconds() - cpu, time.perf_counter() - wall))
         if block:  # the first warms both up
-            ratios.append((costs[0][0] / max(costs[1][0], 1 / TICKS_PER_SECOND), costs[0][1] / costs[1][1]))
+            ratios.append((costs[0][0] / costs[1][0], costs[0][1] / costs[1][1]))
             per_request.append(costs[1][0] / REQUESTS * 1e6)
     cpu_ratio, wall_ratio = (statistics.median(one[i] for one in ratios) for i in (0, 1))
-    return Row(what, cpu_ratio, wall_ratio, goal, f"bare: {statistics.median(per_request):.0f} us CPU a request")
+    return Ratio(what, cpu_ratio, wall_ratio, goal, f"bare: {statistics.median(per_request):.0f} us CPU; {why}")
 
 
-async def doors(mine: Served, bare: Served) -> list[Row]:
+#: An answer is worked out once a bar; asked again, it is put together anew from what was remembered.
+AGAIN = "asked again within a bar"
+
+
+async def doors(rules: Served, models: Served, bare: Served) -> list[Ratio]:
     """HTTP and MCP answers beside no-ops of the same size."""
     rows = []
-    body = b'{"symbol": "SIMBTC"}'
     async with httpx.AsyncClient() as client:
 
         def post(server: Served, tool: str) -> Ask:
-            return lambda: client.post(f"{server.url}/v1/tools/{tool}", content=body)
+            return lambda: client.post(f"{server.url}/v1/tools/{tool}", content=b'{"symbol": "SIMBTC"}')
 
-        for tool in ("get_market_regime", "forecast_volatility"):
-            what = f"HTTP {tool} / FastAPI no-op"
-            rows.append(await side_by_side(what, 1.4, (mine, post(mine, tool)), (bare, post(bare, "answer"))))
-    async with Client(f"{mine.url}/mcp") as us, Client(f"{bare.url}/mcp") as them:
+        for source, server, goal in (("rules", rules, 1.4), ("model", models, 1.6)):
+            for tool in ("get_market_regime", "forecast_volatility"):
+                why = f"{AGAIN}; {await first_ms(client, server, tool, source):.1f} ms when first asked, 1 thread"
+                mine, theirs = (server, post(server, tool)), (bare, post(bare, "answer"))
+                rows.append(await side_by_side(f"HTTP {tool} by {source} / FastAPI no-op", goal, why, mine, theirs))
+    async with Client(f"{models.url}/mcp") as us, Client(f"{bare.url}/mcp") as them:
 
         def call(client: Client, tool: str) -> Ask:
             return lambda: client.call_tool(tool, {"symbol": "SIMBTC"})
 
-        what = "MCP get_market_regime / MCPServer no-op"
-        rows.append(await side_by_side(what, 1.5, (mine, call(us, "get_market_regime")), (bare, call(them, "answer"))))
+        what, tool = "MCP get_market_regime by model / MCPServer no-op", "get_market_regime"
+        rows.append(await side_by_side(what, 1.5, AGAIN, (models, call(us, tool)), (bare, call(them, "answer"))))
     return rows
+
+
+async def first_ms(client: httpx.AsyncClient, server: Served, tool: str, source: str) -> float:
+    """Wall milliseconds of answers that nobody had asked for before, the median over symbols."""
+    took = []
+    for coin in COINS[:FIRST]:
+        begun = time.perf_counter()
+        reply = await client.post(f"{server.url}/v1/tools/{tool}", json={"symbol": coin.symbol})
+        took.append((time.perf_counter() - begun) * 1e3)
+        if reply.json()["source"] != source:
+            raise SystemExit(f"not answered by {source}: {reply.text}")
+    return statistics.median(took)
 
 
 async def started(arguments: list[str]) -> tuple[float, float]:
@@ -151,7 +163,7 @@ def _peak_mb(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
-async def stdio_starts(folder: Path) -> list[Row]:
+async def stdio_starts(folder: Path) -> list[Ratio]:
     """`barograph stdio` beside a running owner, and a bare MCPServer."""
     times: list[tuple[float, float]] = []
     memory: list[float] = []
@@ -161,39 +173,29 @@ async def stdio_starts(folder: Path) -> list[Row]:
         times.append((mine, bare))
         memory.append(mine_mb / bare_mb if bare_mb else 0.0)
     wall = statistics.median(mine / bare for mine, bare in times)
-    note = f"bare: {statistics.median(bare for _, bare in times):.2f} s"
-    return [
-        Row("stdio start to tools/list / bare MCPServer", None, wall, 1.25, note),
-        Row("stdio peak memory / bare MCPServer", None, statistics.median(memory), 1.5, ""),
-    ]
+    took = statistics.median(bare for _, bare in times)
+    why = f"bare: {took:.2f} s; ours finds the owner of the folder and is told by it what it offers"
+    start = Ratio("stdio start to tools/list / bare MCPServer", None, wall, 1.25, why, "wall")
+    peak = Ratio("stdio peak memory / bare MCPServer", None, statistics.median(memory), 1.5, "VmHWM", "wall")
+    return [start, peak]
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table; a missed goal says so."""
-    lines = ["| what | CPU | wall | goal | |", "|---|---|---|---|---|"]
-    for row in rows:
-        judged = row.wall if row.cpu is None else row.cpu
-        cpu = "" if row.cpu is None else f"{row.cpu:.2f}"
-        missed = "" if judged <= row.goal else " **missed**"
-        lines.append(f"| {row.what} | {cpu} | {row.wall:.2f} | {row.goal:.2f}{missed} | {row.note} |")
-    return "\n".join(lines)
-
-
-async def served() -> list[Row]:
+async def served() -> list[Ratio]:
     """What is measured on running servers."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "data"
-        with ours(folder) as mine, theirs() as bare:
-            rows = await doors(mine, bare)
-            rows += await stdio_starts(folder)
+        plain, taught = Path(temporary) / "rules" / "data", Path(temporary) / "models" / "data"
+        for folder in (plain, taught):
+            folder.parent.mkdir()
+        crown(taught)
+        with ours(plain) as rules, ours(taught) as models, theirs() as bare:
+            rows = await doors(rules, models, bare)
+            rows += await stdio_starts(plain)
     return rows
 
 
 def main() -> None:
     """Runs all and prints the table."""
-    rows = asyncio.run(served())
-    rows += [Row(*one) for one in freshness.rows()]
-    print(table(rows))
+    print(table([*asyncio.run(served()), *freshness.rows(), *retraining.rows()]))
 
 
 if __name__ == "__main__":
