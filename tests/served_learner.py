@@ -118,4 +118,7 @@ def _taught(learner: Factor) -> tuple[AnyCapability, ...]:
 GOOD = _taught(Factor())
 WORSE = _taught(Factor(spoils=5.0))
 EQUAL = _taught(Factor(fixed=1.7))
+#: As good, though not the same bytes; and the same learner gone wrong.
+TIED = _taught(Factor(spoils=1.0001))
+GONE = _taught(Factor(spoils=9.0))
 HUNGRY = _taught(Factor(fewest=1_000_000))

@@ -67,15 +67,16 @@ def test_train_promotes_what_has_earned_it_and_the_operator_may_take_it_back_wit
     trained = barograph("train", "volatility", *data)
     assert trained.code == 0, trained.err
     assert (trained.json["version"], trained.json["verdict"]) == ("volatility@1", "promoted")
-    assert trained.json["reasons"][0].startswith("better than volatility@0")
+    assert ": better than volatility@0; loss ratio" in trained.json["reasons"][0]
     time.at += 3_000
     asked = ("call", "forecast_volatility", "--symbol", "AAA", *data)
     assert barograph(*asked).json["answered_by"] == "volatility@1"
     listed = {one["version"]: one for one in barograph("models", "list", *data).json["versions"]}
     assert (listed["volatility@1"]["state"], listed["volatility@1"]["in_force"]) == ("champion", True)
+    assert "24h, 1h bars, markets that never close" in listed["volatility@1"]["strata"]
     assert listed["volatility@0"]["state"] == "shadow"
     shown = barograph("models", "show", "volatility@1", "--data", folder).out
-    assert "volatility@1 promoted by gate: better than volatility@0" in shown
+    assert "volatility@1 promoted by gate: 12h, 1h bars, markets that never close: better than volatility@0" in shown
 
     without = barograph("models", "rollback", "volatility", "--because", " ", *data)
     assert (without.code, "needs a reason" in without.error["message"]) == (2, True)

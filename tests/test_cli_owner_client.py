@@ -119,7 +119,7 @@ async def test_a_stranger_at_the_address_is_told(body: str) -> None:
     with pytest.raises(NoOwner, match="what answers at http://owner is no Barograph of this version"):
         await remote(httpx.Response(200, content=body)).call("a_tool", "{}", "test")
     with pytest.raises(NoOwner, match="no Barograph"):
-        await remote(httpx.Response(200, content=body)).faces()
+        await remote(httpx.Response(200, content=body)).offer()
 
 
 @pytest.mark.anyio

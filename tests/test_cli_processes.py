@@ -134,7 +134,8 @@ async def test_two_agents_that_start_at_once_end_on_one_owner_and_outlive_it(fol
             reply = await client.call_tool("get_market_regime", {"symbol": "SIMBTC"})
             told.append(reply.structured_content["prediction_id"])
             wrong = await client.call_tool("get_market_regime", {"symbol": "NOPE"})
-            told.append(wrong.structured_content["error"]["code"])
+            assert wrong.meta is not None
+            told.append(wrong.meta["barograph/error"]["code"])
 
     one: list[str] = []
     two: list[str] = []

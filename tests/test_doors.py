@@ -19,12 +19,14 @@ from pydantic_core import to_json
 from barograph import __version__
 from ml.bars import HOUR_MS
 from ml.catalogue import CATALOGUE
-from server import House, app
+from server import PROMPTS, House, app
 from tests.conftest import NOW, HandClock
-from tools.over_mcp import mcp_server
+from tools.detail import Told
+from tools.offer import Offer
+from tools.over_mcp import ERROR, mcp_server
 from tools.refusal import Code
 from tools.reply import moment
-from tools.tool import Face, Told, caller, serve
+from tools.tool import caller, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -51,8 +53,12 @@ async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def mcp(house: House) -> AsyncIterator[Client]:
-    async with Client(mcp_server([Face.of(tool) for tool in house.tools], house.call, __version__)) as client:
+    async with Client(mcp_server(offered(house), house.call)) as client:
         yield client
+
+
+def offered(house: House) -> Offer:
+    return Offer.of(__version__, house.tools, house.catalogue, PROMPTS)
 
 
 def text_of(result: CallToolResult) -> str:
@@ -66,9 +72,12 @@ async def test_both_doors_say_the_same_bytes(
     http: httpx.AsyncClient, house: House, tool: str, arguments: dict[str, Any]
 ) -> None:
     over_http = await http.post(f"/v1/tools/{tool}", json=arguments)
-    async with Client(mcp_server([Face.of(one) for one in house.tools], house.call, __version__)) as client:
+    async with Client(mcp_server(offered(house), house.call)) as client:
         over_mcp = await client.call_tool(tool, arguments)
-    if tool != "get_server_status":  # which counts what is being written meanwhile
+    if over_mcp.is_error:
+        assert over_mcp.structured_content is None, "clients would hold it to the schema of the reply"
+        assert {"error": (over_mcp.meta or {})[ERROR]} == over_http.json()
+    elif tool != "get_server_status":  # which counts what is being written meanwhile
         assert to_json(over_mcp.structured_content).decode() == over_http.text
     assert over_mcp.is_error == (over_http.status_code != 200)
 
@@ -97,8 +106,9 @@ async def test_text_and_structure_are_each_complete(mcp: Client, tool: str, argu
     result = await mcp.call_tool(tool, arguments)
     text, told = text_of(result), result.structured_content
     if result.is_error:
-        assert told["error"]["code"] in text
-        assert told["error"]["message"] in text
+        error = (result.meta or {})[ERROR]
+        assert error["code"] in text
+        assert error["message"] in text
         return
     assert told["summary"] in text
     for one in (told, *told.get("more", ())):
@@ -106,7 +116,7 @@ async def test_text_and_structure_are_each_complete(mcp: Client, tool: str, argu
             assert one["answered_by"] in text
             assert one["source"] in text
             assert not one["stale"] or "STALE" in text
-            assert not one["do_not_trade"] or "DO NOT TRADE" in text
+            assert not one.get("do_not_trade") or "DO NOT TRADE" in text
 
 
 async def test_replies_match_the_schema_that_is_listed(mcp: Client) -> None:
@@ -127,16 +137,26 @@ async def test_replies_match_the_schema_that_is_listed(mcp: Client) -> None:
         assert one.annotations.read_only_hint
 
 
-async def test_a_default_reply_is_small(http: httpx.AsyncClient) -> None:
+async def test_a_default_reply_is_small_text_and_structure_together(house: House) -> None:
     for capability in CATALOGUE:
-        body = (await http.post(f"/v1/tools/{capability.tool}", json={"symbol": "AAA"})).text
-        assert len(body) / 4 <= 500, f"{capability.tool}: {len(body) / 4} tokens"
+        questions: list[tuple[str, dict[str, Any]]] = [
+            (capability.tool, {"symbol": "AAA", "use": "veto"}),
+            ("get_track_record", {"instrument": capability.tool}),
+            ("get_server_status", {}),
+        ]
+        said = await house.call(capability.tool, '{"symbol": "AAA"}', "test")
+        questions.append(("explain_prediction", {"prediction_id": json.loads(said.body)["prediction_id"]}))
+        for tool, asked in questions:
+            served = await house.call(tool, json.dumps(asked), "test")
+            assert served.code is None
+            cost = (len(served.body) + len(served.text)) / 4
+            assert cost <= 500, f"{tool} after {capability.tool}: {cost} tokens"
 
 
 async def test_a_prediction_is_explained_with_the_rules_own_terms(mcp: Client) -> None:
     for capability in CATALOGUE:
-        said = (await mcp.call_tool(capability.tool, {"symbol": "AAA"})).structured_content
-        why = await mcp.call_tool("explain_prediction", {"prediction_id": said["prediction_id"]})
+        said = (await mcp.call_tool(capability.tool, {"symbol": "AAA", "detail": "full"})).structured_content
+        why = await mcp.call_tool("explain_prediction", {"prediction_id": said["prediction_id"], "detail": "full"})
         told = why.structured_content
         assert told["answered_by"] == f"{capability.name}@0"
         assert told["reply"]["answer"] == said["answer"]
@@ -233,7 +253,8 @@ async def test_the_openapi_page_describes_every_tool(http: httpx.AsyncClient, ho
     for tool in house.tools:
         operation = page["paths"][f"/v1/tools/{tool.name}"]["post"]
         assert operation["requestBody"]["content"]["application/json"]["schema"]
-        assert set(operation["responses"]) == {"200", "400", "404", "410", "413", "422", "500", "503"}
+        codes = {"200", "400", "401", "403", "404", "410", "413", "422", "429", "500", "503"}
+        assert set(operation["responses"]) == codes
     refs = set(_refs(page))
     assert refs
     assert all(ref.removeprefix("#/components/schemas/") in page["components"]["schemas"] for ref in refs)

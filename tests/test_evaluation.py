@@ -12,7 +12,7 @@ from ml.bars import DAY_MS, HOUR_MS, WEEK_MS
 from ml.evaluation.intervals import FEWEST_BLOCKS, mean_of_blocks, ratio_of_losses, resampled
 from ml.evaluation.scores import coverage, ece, macro_f1
 from ml.evaluation.splits import walk_forward
-from ml.evaluation.weeks import Blocks, begins_at, block_of, paired
+from ml.evaluation.weeks import Blocks, added, begins_at, block_of, paired
 
 MONDAY = 1_704_067_200_000  # 2024-01-01
 
@@ -151,3 +151,17 @@ def test_macro_f1_is_what_scikit_learn_computes(pairs: list[tuple[str, str]]) ->
 def test_macro_f1_refuses_lists_that_do_not_match() -> None:
     with pytest.raises(ValueError, match="1 labels were said"):
         macro_f1(["a"], [], ["a"])
+
+
+def test_blocks_of_two_sets_of_rows_add_up_week_by_week() -> None:
+    one = Blocks(np.array([3, 5]), np.array([2, 4]), np.array([1.0, 2.0]), np.array([2.0, 2.0]))
+    other = Blocks(np.array([4, 5]), np.array([1, 1]), np.array([0.5, 0.25]), np.array([1.0, 1.0]))
+    total = added([one, other])
+    assert total.number.tolist() == [3, 4, 5]
+    assert total.rows.tolist() == [2, 1, 5]
+    assert total.mine.tolist() == [1.0, 0.5, 2.25]
+    assert total.other.tolist() == [2.0, 1.0, 3.0]
+    with pytest.raises(ValueError, match="blocks of one length"):
+        added([one, Blocks(other.number, other.rows, other.mine, other.other, 2 * WEEK_MS)])
+    with pytest.raises(ValueError, match="at least one set"):
+        added([])

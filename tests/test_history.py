@@ -19,6 +19,7 @@ from market import history as history_module
 from market.bar_table import BarTable, Fault, checked
 from market.fed import Fed
 from market.history import History
+from market.observations import Observations
 from market.parquet import DamagedPart
 from market.refusal import ImplausibleClock, OriginConflict
 from ml.bars import DAY_MS, HOUR_MS, Bars, Timeframe
@@ -44,6 +45,9 @@ class FolderBlobs:
         sha256 = hashlib.sha256(content).hexdigest()
         (self.root / f"{sha256}{suffix}").write_bytes(content)
         return sha256
+
+    def renew(self, sha256: str, suffix: str) -> bool:
+        return self.path(sha256, suffix).is_file()
 
     def path(self, sha256: str, suffix: str) -> Path:
         return self.root / f"{sha256}{suffix}"
@@ -134,7 +138,7 @@ def everything(history: History) -> list[tuple[object, ...]]:
 
 
 def test_history_is_a_market(kept: Kept) -> None:
-    market: Market = Fed(kept.open(), panel=["BTC"])
+    market: Market = Fed(kept.open(), Observations(kept.manifest, kept.blobs, "local"), panel=["BTC"])
     assert market.timeline("BTC", Timeframe.H1) is None
     assert market.panel(Timeframe.H1) == ["BTC"]
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.dirty_streams import stream
 from market import history as history_module
 from market.history import History
 from ml.bars import Timeframe
@@ -89,3 +91,12 @@ def _knows_it_all_already(history: History) -> None:
     receipt = history.append(table(hours, latest.close.tolist()), received_at=at(100), live=True)
     assert receipt.repeated == len(latest)
     assert everything(history) == before
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", [9_001, 9_002, 9_003])
+async def test_no_capability_answers_otherwise_when_late_and_revised_bars_have_come(seed: int) -> None:
+    """`make proof` has a thousand of these streams."""
+    live, replayed = await stream(seed)
+    assert len(live) > 1
+    assert live == replayed

@@ -22,11 +22,18 @@ ONLY_IMPORTERS = {
     "sqlalchemy": ("registry/",),
     "apscheduler": ("workers/schedule.py",),
     "talib": ("ml/indicators/",),
-    "mcp": ("tools/over_mcp.py", "commands/stdio.py"),
+    "mcp": ("tools/over_mcp.py", "tools/subscriptions.py", "tools/behind_gate.py", "commands/stdio.py"),
     "fastapi": ("tools/over_http.py", "server.py"),
-    "uvicorn": ("server.py",),
+    "uvicorn": ("commands/running.py",),
+    "limits": ("tools/rate_limits.py",),
+    "sse_starlette": ("tools/event_stream.py",),
+    "jwt": ("tools/jwt_verifier.py",),
     "yaml": ("commands/config.py",),
-    "httpx": ("commands/",),
+    "holidays": ("ml/liquidity/calendar.py",),
+    "ccxt": ("market/exchange/venue.py",),
+    "stamina": ("market/exchange/venue.py", "market/web.py"),
+    "feedparser": ("market/rss.py",),
+    "httpx": ("commands/", "barograph/", "market/web.py"),
     "torch": ("ml/fitting/nets.py",),
     "xgboost": ("ml/fitting/trees.py",),
     "onnxruntime": ("ml/artefacts.py",),
@@ -84,7 +91,8 @@ def test_a_server_that_has_answered_every_tool_has_not_imported_a_training_libra
 import asyncio, json, sys
 from pathlib import Path
 from commands.config import Config, Market
-from server import app, build, sample_work
+from commands.running import sample_work
+from server import app, build
 house = build(Config(market=Market(sample=True)), Path(sys.argv[1]), lambda: 1_767_225_600_000)
 app(house, sample_work(house))
 async def main():

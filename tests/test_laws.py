@@ -19,7 +19,7 @@ from ml.timeline import Market
 ROOT = Path(__file__).parent.parent
 BARS = {
     timeframe: bars_for_laws(np.random.default_rng(7), timeframe, n)
-    for timeframe, n in ((Timeframe.H1, 6_000), (Timeframe.D1, 4_500))
+    for timeframe, n in {**dict.fromkeys(Timeframe, 6_000), Timeframe.D1: 4_500}.items()
 }
 CASES = [(capability, timeframe) for capability in CATALOGUE for timeframe in sorted(capability.timeframes)]
 

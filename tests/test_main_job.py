@@ -44,7 +44,7 @@ def place(market_data: Path, tmp_path: Path) -> Iterator[tuple[Path, str]]:
     assert [(one["symbol"], one["refused_rows"]) for one in series] == [("BTCUSDT", {}), ("ETHUSDT", {})]
     assert all(one["new"] > 50_000 for one in series)
     config = tmp_path / "config.yaml"
-    config.write_text("models: {train: false}\nhttp: {port: 0}\n")
+    config.write_text("models: {train: false, replay_past_days: 0}\nhttp: {port: 0}\n")
     command = [sys.executable, "-m", "barograph", "serve", "--config", str(config), "--data", str(folder), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None

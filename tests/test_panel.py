@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml.bars import HOUR_MS, Bars, Floats, Instants, Timeframe
 from ml.checks import bars_for_laws
+from ml.observed import Kind, Observed
 from ml.panel import Mean, PanelColumns, mark
 from ml.timeline import StillMarket, Timeline
 from ml.volatility.features import FEATURES, ROW_NAMES
@@ -39,6 +40,9 @@ class Chosen:
 
     def panel(self, timeframe: Timeframe) -> tuple[str, ...]:
         return self.members
+
+    def observed(self, kind: Kind, symbol: str) -> Observed | None:
+        return self.market.observed(kind, symbol)
 
 
 def asked(market: StillMarket | Chosen, at: Instants) -> Floats:

@@ -286,6 +286,8 @@ def test_a_walk_over_real_bars_answers_and_knows_the_truth(tmp_path: Path, marke
     said = barograph("replay", "--data", market_data / "ohlcv" / "crypto", "--out", tmp_path / "out", *words)
     assert said.code == 0
     assert {one["file"].rpartition("/")[2]: one["answered"] for one in said.json["replayed"]} == {
+        "anomaly.parquet": 169,
+        "liquidity.parquet": 169 * 3,
         "regime.parquet": 169,
         "volatility.parquet": 169 * 4,
     }

@@ -185,9 +185,10 @@ async def test_what_cannot_be_asked_is_refused_with_what_would_be_accepted(
 
 @EACH
 async def test_a_timeframe_without_measured_rules_abstains(house: House, capability: AnyCapability) -> None:
-    five_minutes = replace_timeframe(hourly("AAA", seed=1), Timeframe.M5)
-    house.history.append([checked(five_minutes, "files")], received_at=NOW, live=False)
-    reply = await house.ask.one(capability, asked(capability, timeframe=Timeframe.M5), "test")
+    unmeasured = next(one for one in Timeframe if one not in capability.timeframes)
+    others = replace_timeframe(hourly("AAA", seed=1), unmeasured)
+    house.history.append([checked(others, "files")], received_at=NOW, live=False)
+    reply = await house.ask.one(capability, asked(capability, timeframe=unmeasured), "test")
     assert reply.abstained is not None
     assert reply.abstained.why is Why.NOT_MEASURED
 

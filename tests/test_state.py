@@ -38,7 +38,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def _key(name: str) -> dict[str, object]:
-    return {"tenant": "local", "key_id": name, "name": "n", "role": "r", "secret_hash": name, "created_at": 1}
+    words = {"key_id": name, "name": "n", "scopes": "read", "secret_hash": name, "created_by": "local"}
+    return {"tenant": "local", "created_at": 1, **words}
 
 
 def _count(store: Store) -> int:

@@ -56,7 +56,8 @@ def by_model(house: House, entries: Sequence[Entry], version: int, factor: float
 
 
 async def record(house: House, **asked: Any) -> dict[str, Any]:
-    served = await house.call("get_track_record", json.dumps({"instrument": "volatility", **asked}), "test")
+    question = {"instrument": "volatility", "detail": "full", **asked}
+    served = await house.call("get_track_record", json.dumps(question), "test")
     assert served.code is None, served.body
     told: dict[str, Any] = json.loads(served.body)
     return told
@@ -84,6 +85,7 @@ def judged(week: int, *, n: int = 0, version: int = 1, loss: float = 0.9, live: 
 
 async def test_before_anything_has_settled_an_answer_says_that_there_is_no_record(house: House) -> None:
     reply = await house.ask.one(VOLATILITY, VOLATILITY.question(symbol="AAA"), "test")
+    assert reply.track_record is not None
     assert (reply.track_record.n_live, reply.track_record.n_replayed) == (0, 0)
     assert reply.track_record.loss_ratio_to_rules is None
     assert reply.track_record.verdict == "no answer has met its truth here yet"
@@ -98,9 +100,11 @@ async def test_after_settling_every_answer_carries_the_short_form(house: House) 
     house.settle.settle(NOW)
     reply = await house.ask.one(VOLATILITY, VOLATILITY.question(symbol="AAA"), "test")
     short = reply.track_record
+    assert short is not None
     assert (short.n_live, short.n_replayed, short.basis) == (0, len(entries), "replayed")
     assert short.loss_ratio_to_rules == 1.0
     assert "these are the rules, ratio 1 by definition" in short.verdict
+    assert short.calibration is not None
     assert set(short.calibration) == {"coverage of the 80% band", "coverage of the 90% band"}
     assert short.window == "weeks of 2023-11-20 to 2023-12-25, 52 at most"
 
@@ -155,7 +159,7 @@ async def test_the_choice_narrows_the_record(house: House) -> None:
 async def test_the_text_tells_what_the_fields_tell_and_an_unknown_instrument_is_refused(house: House) -> None:
     await replayed(house)
     house.settle.settle(NOW)
-    served = await house.call("get_track_record", '{"instrument": "volatility"}', "test")
+    served = await house.call("get_track_record", '{"instrument": "volatility", "detail": "full"}', "test")
     told = json.loads(served.body)
     for part in ("0 live and 78 replayed", "volatility@0 replayed", "insufficient", "coverage of the 80% band"):
         assert part in served.text
