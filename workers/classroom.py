@@ -25,7 +25,7 @@ TRAINING_MS = 3 * 365 * DAY_MS
 MADE_MS, ANSWERED = 365 * DAY_MS, 20_000
 #: Evidence is at most so many rows a week: else of every fifth instant, ... (5 and 25 have no divisor in common with
 #: the hours of a day).
-MOST_A_WEEK, PARTS = 1_500, (1, 5, 25)
+MOST_A_WEEK, PARTS = 4_000, (1, 5, 25)
 #: A label has no bands.
 NO_BANDS = (float("nan"), float("nan"))
 
