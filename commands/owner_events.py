@@ -48,7 +48,8 @@ class OwnerEvents:
         if self._task is None:
             self._task = asyncio.create_task(self._follow())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._opened.wait(), BEGIN_WITHIN_SECONDS)
+            async with asyncio.timeout(BEGIN_WITHIN_SECONDS):
+                await self._opened.wait()
 
     async def end(self) -> None:
         """Follows no more."""

@@ -302,3 +302,19 @@ async def test_an_ear_that_fails_keeps_the_news_from_nobody(house: House, caplog
         publish(house, "bar.closed", "bar.closed")
         assert [await heard.get(), await heard.get()] == [2, 3]
     assert "event 2 could not be passed on" in caplog.text
+
+
+async def test_it_ends_where_the_last_news_comes_as_it_is_told_to_end(house: House) -> None:
+    """Once it did not: `asyncio.wait_for` loses a cancellation that comes together with what it waited for."""
+
+    async def told_as_it_ends() -> None:
+        async with house.changes.running():
+            for _ in range(10):
+                await asyncio.sleep(0)  # it waits for news
+            house.changes.told()
+            await asyncio.sleep(0)
+
+    ending = asyncio.create_task(told_as_it_ends())
+    ended, _ = await asyncio.wait({ending}, timeout=10)
+    ending.cancel()
+    assert ended

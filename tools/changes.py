@@ -111,7 +111,8 @@ class Changes:
         self._waiting.add(woken)
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await woken.wait()
             woken.clear()
             try:
                 while found := await asyncio.to_thread(self.events.since, id, PAGE):
