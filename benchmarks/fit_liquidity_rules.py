@@ -11,84 +11,46 @@ odds of a thin market are a logistic regression. Hours from `STOP` on are never 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as parquet
-from numpy.typing import NDArray
 
-from ml.bars import WEEK_MS, Bars, Floats, Instants, Timeframe
+from benchmarks.asked_rows import Asked, asked_of
+from benchmarks.price_files import SPOT_FILES, instant, read
+from ml.bars import HOUR_MS, WEEK_MS, Bars, Floats, Instants
+from ml.liquidity import LIQUIDITY
 from ml.liquidity.constants import BANDS
 from ml.liquidity.features import FEATURES
-from ml.liquidity.kernel import NAMES, THIN_BARS, quote_volume
+from ml.liquidity.kernel import THIN_BARS, quote_volume
 from ml.liquidity.question import Horizon, LiquidityQuestion
-from ml.liquidity.season import HOURS_OF_WEEK, coming, hour_of_week
-from ml.liquidity.truth import truth
+from ml.liquidity.season import coming
 from ml.liquidity.windows import rolling_mean
-from ml.timeline import StillMarket
+from ml.week import HOURS_OF_WEEK, hour_of_week
 
-SPOT = ("ADA", "BCH", "BTC", "DOGE", "ETH", "LINK", "LTC", "TRX", "XLM", "XRP")
-PERPS = (
-    "AAVE ALGO ATOM BNB COMP EOS ETC FIL KSM MATIC MKR THETA UNI VET".split()  # noqa: SIM905  a line, not fourteen
-)
-SPOT_FILES = tuple(f"crypto/{one}USDT_1h" for one in SPOT)
-PERP_FILES = tuple(f"crypto/{one}USDT-PERP_1h" for one in PERPS)
 #: Constants are fitted on `SPOT_FILES` in this window, [start, stop).
 START, STOP = "2018-01-01", "2022-01-01"
 MEMORIES = tuple(round(0.60 + 0.01 * step, 2) for step in range(41))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """Rows of one horizon, all symbols: what the rules read, truths (NaN where unknown), instants (int64 ms) and
-    symbols."""
-
-    values: Floats
-    truths: Floats
-    as_of: Instants
-    symbols: NDArray[np.str_]
-
-    def column(self, name: str) -> Floats:
-        return self.values[:, NAMES.index(name)]
-
-    @property
-    def usual(self) -> Floats:
-        """Mean quote volume of an hour in the month before, shape (n,)."""
-        return np.exp(self.column("log_level"))
-
-
-def instant(day: str) -> int:
-    return int(np.datetime64(day, "ms").astype(np.int64))
-
-
-def read(data: Path, file: str) -> Bars:
-    """Hourly bars of one file below `ohlcv`."""
-    table = parquet.read_table(data / "ohlcv" / f"{file}.parquet")
-    numbers = [table[name].to_numpy().astype(np.float64) for name in ("open", "high", "low", "close", "volume")]
-    open_at = table["timestamp"].cast("int64").to_numpy().astype(np.int64)
-    return Bars(file.split("/")[1].rsplit("_", 1)[0], Timeframe.H1, open_at, *numbers)
-
-
 def ask(bars: list[Bars], horizon: Horizon, start: int, stop: int, every: int = 1) -> Asked:
     """Every `every`-th hour that closed in [start, stop), asked over `horizon`; without the rows that are refused."""
-    market = StillMarket.of(*bars)
-    parts: list[tuple[Floats, Floats, Instants, NDArray[np.str_]]] = []
-    for one in bars:
-        inside = (one.close_at >= start) & (one.close_at < stop) & (one.close_at // 3_600_000 % every == 0)
-        as_of = one.close_at[inside]
-        questions = [LiquidityQuestion(symbol=one.symbol, horizon=horizon)] * len(as_of)
-        rows = FEATURES.rows_of_rules(questions, as_of, market)
-        truths = np.array([np.nan if y is None else y for y in truth(questions, as_of, market)], dtype=np.float64)
-        ok = np.array([why is None for why in rows.cannot], dtype=bool)
-        parts.append((rows.values[ok], truths[ok], as_of[ok], np.full(int(ok.sum()), one.symbol)))
-    return Asked(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def inside(one: Bars) -> Instants:
+        at: Instants = one.close_at[(one.close_at >= start) & (one.close_at < stop)]
+        return np.asarray(at[at // HOUR_MS % every == 0])
+
+    return asked_of(LIQUIDITY, FEATURES, bars, lambda symbol: LiquidityQuestion(symbol=symbol, horizon=horizon), inside)
+
+
+def usual(asked: Asked) -> Floats:
+    """Mean quote volume of an hour in the month before, shape (n,)."""
+    return np.exp(asked.column("log_level"))
 
 
 def shape_of(asked: Asked, horizon: Horizon, memory: float) -> Floats:
     """What the factor multiplies, shape (n,)."""
     slots = (asked.column("first_hour").astype(np.int64) + 72) % HOURS_OF_WEEK
-    return asked.usual * np.exp(memory * asked.column("smoothed")) * coming(horizon.bars)[slots]
+    return usual(asked) * np.exp(memory * asked.column("smoothed")) * coming(horizon.bars)[slots]
 
 
 def memory_of(asked: Asked, horizon: Horizon) -> float:
@@ -97,7 +59,7 @@ def memory_of(asked: Asked, horizon: Horizon) -> float:
     def error(memory: float) -> float:
         shape = shape_of(asked, horizon, memory)
         qv = shape * np.median(asked.truths / shape)
-        return float(np.mean(np.abs(qv - asked.truths) / asked.usual))
+        return float(np.mean(np.abs(qv - asked.truths) / usual(asked)))
 
     return min(MEMORIES, key=error)
 
@@ -134,7 +96,7 @@ def _print_constants(data: Path) -> None:
     for horizon in Horizon:
         asked = ask(bars, horizon, instant(START), instant(STOP) - horizon.milliseconds - WEEK_MS)
         known = np.isfinite(asked.truths)
-        asked = Asked(asked.values[known], asked.truths[known], asked.as_of[known], asked.symbols[known])
+        asked = asked.at(known)
         memory = memory_of(asked, horizon)
         shape = shape_of(asked, horizon, memory)
         factor = round(float(np.median(asked.truths / shape)), 3)
@@ -142,7 +104,7 @@ def _print_constants(data: Path) -> None:
         bands = ", ".join(f"{one:.3f}" for one in np.quantile(ratio, BANDS))
         print(f"    Horizon.{horizon.name}: Rule({factor}, {memory}, ({bands})),", flush=True)
         if horizon.bars == THIN_BARS:
-            limit = THIN_BARS * asked.usual * np.exp(asked.column("thin_below"))
+            limit = THIN_BARS * usual(asked) * np.exp(asked.column("thin_below"))
             found = odds(np.log(factor * shape / limit), (asked.truths < limit).astype(np.float64))
             print(f"    THIN_ODDS = ({found[0]:.2f}, {found[1]:.2f})")
 

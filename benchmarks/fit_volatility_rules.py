@@ -16,23 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from benchmarks.asked_rows import Asked, asked_of
+from benchmarks.price_files import FX_FILES, INDEX_FILES, SPOT_FILES, instant, read
 from ml.bars import HOUR_MS, WEEK_MS, Bars, Floats, Instants, Timeframe
-from ml.timeline import StillMarket
+from ml.volatility import VOLATILITY
 from ml.volatility.constants import BANDS, TERMS
 from ml.volatility.features import FEATURES
-from ml.volatility.kernel import LARGEST_BAR, NAMES, PARKINSON
+from ml.volatility.kernel import LARGEST_BAR, PARKINSON
 from ml.volatility.question import Horizon, VolatilityQuestion, horizons_on
-from ml.volatility.season import HOURS_OF_WEEK, Kind, hour_of_week
-from ml.volatility.truth import truth
+from ml.volatility.season import Kind
+from ml.week import HOURS_OF_WEEK, hour_of_week
 
-SPOT = ("ADA", "BCH", "BTC", "DOGE", "ETH", "LINK", "LTC", "TRX", "XLM", "XRP")
-PERPS = (
-    "AAVE ALGO ATOM BNB COMP EOS ETC FIL KSM MATIC MKR THETA UNI VET".split()  # noqa: SIM905  a line, not fourteen
-)
-FX = ("AUDUSD", "EURGBP", "EURUSD", "GBPUSD", "USDCAD", "USDCHF", "USDJPY")
 LARGEST_RATIO = 20.0
 
 
@@ -53,76 +49,23 @@ class Sample:
         return instant(self.start), instant(self.stop)
 
 
-_SPOT_FILES = tuple(f"crypto/{one}USDT_1h" for one in SPOT)
-_FX_FILES = tuple(f"fx/{one}_1h" for one in FX)
-_INDEX_FILES = ("index/SPX_1d", "index/NASDAQ_1d")
 SAMPLES = (
-    Sample(Kind.ALWAYS, Timeframe.H1, _SPOT_FILES, "2018-01-01", "2022-01-01", ("own_season", "fall")),
-    Sample(Kind.WEEKDAYS, Timeframe.H1, _FX_FILES, "2012-11-01", "2016-01-01", ("fall",)),
-    Sample(Kind.ALWAYS, Timeframe.D1, _SPOT_FILES, "2018-01-01", "2022-01-01", ("season", "own_season", "fall")),
-    Sample(Kind.WEEKDAYS, Timeframe.D1, _INDEX_FILES, "1999-01-01", "2010-01-01", ("season", "own_season")),
+    Sample(Kind.ALWAYS, Timeframe.H1, SPOT_FILES, "2018-01-01", "2022-01-01", ("own_season", "fall")),
+    Sample(Kind.WEEKDAYS, Timeframe.H1, FX_FILES, "2012-11-01", "2016-01-01", ("fall",)),
+    Sample(Kind.ALWAYS, Timeframe.D1, SPOT_FILES, "2018-01-01", "2022-01-01", ("season", "own_season", "fall")),
+    Sample(Kind.WEEKDAYS, Timeframe.D1, INDEX_FILES, "1999-01-01", "2010-01-01", ("season", "own_season")),
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """Rows of one horizon, all symbols: features, truths (NaN where unknown), instants (int64 ms) and symbols."""
-
-    values: Floats
-    truths: Floats
-    as_of: Instants
-    symbols: NDArray[np.str_]
-
-    def column(self, name: str) -> Floats:
-        return self.values[:, NAMES.index(name)]
-
-
-def instant(day: str) -> int:
-    return int(np.datetime64(day, "ms").astype(np.int64))
-
-
-def read(data: Path, file: str, timeframe: Timeframe) -> Bars:
-    """Bars of one file below `ohlcv`; hourly crypto is summed up into complete UTC days where days are wanted."""
-    table = parquet.read_table(data / "ohlcv" / f"{file}.parquet")
-    numbers = [table[name].to_numpy().astype(np.float64) for name in ("open", "high", "low", "close", "volume")]
-    open_at = table["timestamp"].cast("int64").to_numpy().astype(np.int64)
-    symbol = file.split("/")[1].rsplit("_", 1)[0]
-    if timeframe is Timeframe.D1 and file.endswith("_1h"):
-        return _days(Bars(symbol, Timeframe.H1, open_at, *numbers))
-    return Bars(symbol, timeframe, open_at, *numbers)
-
-
-def _days(hours: Bars) -> Bars:
-    day = hours.open_at // Timeframe.D1.milliseconds
-    first = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
-    last = np.append(first[1:], len(day)) - 1
-    whole = last - first >= 20  # a day with an outage is still a day
-    first, last = first[whole], last[whole]
-    return Bars(
-        hours.symbol,
-        Timeframe.D1,
-        day[first] * Timeframe.D1.milliseconds,
-        hours.open[first],
-        np.array([hours.high[a : b + 1].max() for a, b in zip(first, last, strict=True)]),
-        np.array([hours.low[a : b + 1].min() for a, b in zip(first, last, strict=True)]),
-        hours.close[last],
-        np.array([hours.volume[a : b + 1].sum() for a, b in zip(first, last, strict=True)]),
-    )
 
 
 def ask(bars: list[Bars], horizon: Horizon, start: int, stop: int, every: int = 1) -> Asked:
     """Every `every`-th bar that closed in [start, stop), asked over `horizon`; without the rows that are refused."""
-    market = StillMarket.of(*bars)
-    parts: list[tuple[Floats, Floats, Instants, NDArray[np.str_]]] = []
-    for one in bars:
-        as_of = one.close_at[(one.close_at >= start) & (one.close_at < stop)][::every]
-        question = VolatilityQuestion(symbol=one.symbol, horizon=horizon)
-        questions = [question] * len(as_of)
-        rows = FEATURES.rows_of_rules(questions, as_of, market)
-        truths = np.array([np.nan if y is None else y for y in truth(questions, as_of, market)], dtype=np.float64)
-        ok = np.array([why is None for why in rows.cannot], dtype=bool)
-        parts.append((rows.values[ok], truths[ok], as_of[ok], np.full(int(ok.sum()), one.symbol)))
-    return Asked(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def inside(one: Bars) -> Instants:
+        return one.close_at[(one.close_at >= start) & (one.close_at < stop)][::every]
+
+    return asked_of(
+        VOLATILITY, FEATURES, bars, lambda symbol: VolatilityQuestion(symbol=symbol, horizon=horizon), inside
+    )
 
 
 def design(asked: Asked, unused: tuple[str, ...]) -> tuple[Floats, Floats]:

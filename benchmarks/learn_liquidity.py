@@ -16,54 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.fit_liquidity_rules import PERP_FILES, SPOT_FILES, instant, read
 from benchmarks.liquidity_scores import Judged, alarms, covered, errors, mean, ratio
-from ml.bars import DAY_MS, HOUR_MS, Bars, Floats, Instants
-from ml.capability import CannotAnswer, Given, Rows
-from ml.learning import Artefact, Lessons
-from ml.liquidity import LIQUIDITY, Horizon, LiquidityAnswer, LiquidityQuestion
-from ml.liquidity.features import FEATURES
+from benchmarks.price_files import PERP_FILES, SPOT_FILES, instant, read
+from benchmarks.refits import SEED, Refit, Settled, settled
+from ml.bars import DAY_MS, Bars
+from ml.capability import CannotAnswer, Given
+from ml.liquidity import LIQUIDITY, Horizon, LiquidityAnswer
 from ml.liquidity.learner import LEARNER
-from ml.liquidity.truth import truth
-from ml.timeline import StillMarket
 
 EMBARGO_MS = 2 * DAY_MS
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """Rows that are not refused, with their truths (NaN where unknown) and hours, (n,)."""
-
-    rows: Rows
-    truths: Floats
-    hours: Floats
-
-    def at(self, chosen: NDArray[np.int64]) -> Table:
-        return Table(self.rows.pick(chosen.tolist()), self.truths[chosen], self.hours[chosen])
-
-    def between(self, start: int, stop: int) -> Table:
-        return self.at(np.flatnonzero((self.rows.as_of >= start) & (self.rows.as_of < stop)))
-
-
-def table(bars: list[Bars], start: int, stop: int, every: int) -> Table:
-    """Every `every`-th hour of each symbol that closed in [start, stop), over all horizons, ordered by time."""
-    market = StillMarket.of(*bars)
-    questions: list[LiquidityQuestion] = []
-    instants: list[Instants] = []
-    for one in bars:
-        at = one.close_at[(one.close_at >= start) & (one.close_at < stop) & (one.close_at // HOUR_MS % every == 0)]
-        for horizon in Horizon:
-            questions += [LiquidityQuestion(symbol=one.symbol, horizon=horizon)] * len(at)
-            instants.append(at)
-    as_of = np.concatenate(instants)
-    rows = FEATURES.rows(questions, as_of, market)
-    truths = np.array([np.nan if y is None else y for y in truth(questions, as_of, market)], dtype=np.float64)
-    good = np.flatnonzero(np.array([why is None for why in rows.cannot]) & np.isfinite(truths))
-    order = good[np.argsort(as_of[good], kind="stable")]
-    hours = np.array([question.horizon.bars for question in questions], dtype=np.float64)
-    return Table(rows.pick(order.tolist()), truths[order], hours[order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,28 +33,25 @@ class Step:
     """What one refit, and the rules, said on the stretch up to the next one; CPU seconds of the fit and of the
     answers."""
 
-    asked: Table
+    asked: Settled
     model: list[Given[LiquidityAnswer] | CannotAnswer]
     rules: list[Given[LiquidityAnswer] | CannotAnswer]
     fit_cpu_seconds: float
     asked_cpu_seconds: float
 
 
-def walk(taught: Table, asked: Table, begins: list[int], ends: int, years: float, seed: int = 7) -> Iterator[Step]:
+def walk(
+    taught: Settled, asked: Settled, begins: list[int], ends: int, years: float, seed: int = SEED
+) -> Iterator[Step]:
     """One refit at each of `begins` (ms), judged until the next."""
     for first, last in zip(begins, [*begins[1:], ends], strict=True):
-        closed = taught.rows.as_of + (taught.hours * HOUR_MS).astype(np.int64)
-        known = (closed <= first - EMBARGO_MS) & (taught.rows.as_of >= first - int(years * 365 * DAY_MS))
-        lessons = taught.at(np.flatnonzero(known))
-        began = time.process_time()
-        fitted = LEARNER.fit(Lessons(lessons.rows, lessons.truths.tolist()), seed, lambda _share, _word: None)
-        fit_seconds = time.process_time() - began
-        model = LEARNER.load(Artefact.of(fitted.artefact.to_bytes(), LEARNER.name), 1)
+        lessons = taught.at(taught.known_at(first, EMBARGO_MS, years))
+        refit = Refit.on(LIQUIDITY, lessons.rows, lessons.truths, seed)
         test = asked.between(first, last)
         began = time.process_time()
-        said = list(model.predict(test.rows))
+        said = list(refit.model.predict(test.rows))
         asked_seconds = time.process_time() - began
-        yield Step(test, said, list(LIQUIDITY.rules.predict(test.rows)), fit_seconds, asked_seconds)
+        yield Step(test, said, list(LIQUIDITY.rules.predict(test.rows)), refit.cpu_seconds, asked_seconds)
 
 
 def judged(steps: list[Step], horizon: Horizon, *, model: bool) -> Judged:
@@ -118,8 +77,8 @@ def steps_of(
     bars: list[Bars], begin: int, end: int, *, refit_days: int, years: float, every: int, judge_every: int
 ) -> list[Step]:
     """The whole walk."""
-    taught = table(bars, begin - int(years * 366 * DAY_MS), end, every)
-    asked = table(bars, begin, end, judge_every)
+    taught = settled(LIQUIDITY, bars, begin - int(years * 366 * DAY_MS), end, every)
+    asked = settled(LIQUIDITY, bars, begin, end, judge_every)
     return list(walk(taught, asked, list(range(begin, end, refit_days * DAY_MS)), end, years))
 
 

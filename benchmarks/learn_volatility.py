@@ -17,56 +17,50 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit_volatility_rules import FX, PERPS, SAMPLES, instant, read
+from benchmarks.price_files import FX_FILES, PERP_FILES, SPOT_FILES, instant, read
+from benchmarks.refits import SEED, Refit, Settled, settled
 from benchmarks.skill_volatility import fit_log_har, interval, qlike
 from ml.bars import DAY_MS, WEEK_MS, Bars, Floats, Instants, Timeframe
 from ml.capability import Given, Rows
-from ml.learning import Artefact, Lessons
-from ml.timeline import StillMarket
-from ml.volatility import VolatilityQuestion
-from ml.volatility.features import FEATURES
+from ml.volatility import VOLATILITY
 from ml.volatility.learner import LEARNER
-from ml.volatility.question import horizons_on
 from ml.volatility.rules import VolatilityRules
-from ml.volatility.truth import SMALLEST_TRUTH, truth
+from ml.volatility.truth import SMALLEST_TRUTH
 
 QUARTER_MS = 13 * WEEK_MS
 STAGES = {
-    "crypto": (SAMPLES[0].files + tuple(f"crypto/{one}USDT-PERP_1h" for one in PERPS)),
-    "fx": tuple(f"fx/{one}_1h" for one in FX),
+    "crypto": SPOT_FILES + PERP_FILES,
+    "fx": FX_FILES,
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Rows with their truths (NaN where unknown) and the inputs of the baseline, (n, 4)."""
+    """What was asked and came true, and the inputs of the baseline, (n, 4)."""
 
-    rows: Rows
-    truths: Floats
+    settled: Settled
     har: Floats
-    hours: Floats
+
+    @property
+    def rows(self) -> Rows:
+        return self.settled.rows
+
+    @property
+    def truths(self) -> Floats:
+        return self.settled.truths
+
+    @property
+    def hours(self) -> Floats:
+        return self.settled.hours
 
     def at(self, chosen: NDArray[np.int64]) -> Table:
-        return Table(self.rows.pick(chosen.tolist()), self.truths[chosen], self.har[chosen], self.hours[chosen])
+        return Table(self.settled.at(chosen), self.har[chosen])
 
 
 def table(bars: list[Bars], start: int, stop: int, every: int) -> Table:
     """Every `every`-th bar of each symbol that closed in [start, stop), over all horizons, without the refused."""
-    market = StillMarket.of(*bars)
-    questions: list[VolatilityQuestion] = []
-    instants: list[Instants] = []
-    for one in bars:
-        at = one.close_at[(one.close_at >= start) & (one.close_at < stop) & ((one.close_at // 3_600_000) % every == 0)]
-        for horizon in horizons_on(Timeframe.H1):
-            questions += [VolatilityQuestion(symbol=one.symbol, horizon=horizon)] * len(at)
-            instants.append(at)
-    as_of = np.concatenate(instants)
-    rows = FEATURES.rows(questions, as_of, market)
-    truths = np.array([np.nan if y is None else y for y in truth(questions, as_of, market)], dtype=np.float64)
-    good = np.flatnonzero(np.array([why is None for why in rows.cannot]) & np.isfinite(truths))
-    order = good[np.argsort(as_of[good], kind="stable")]
-    hours = np.array([question.horizon.bars for question in questions], dtype=np.float64)
-    return Table(rows.pick(order.tolist()), truths[order], _har(bars, rows, hours)[order], hours[order])
+    found = settled(VOLATILITY, bars, start, stop, every)
+    return Table(found, _har(bars, found.rows, found.hours))
 
 
 def _har(bars: list[Bars], rows: Rows, hours: Floats) -> Floats:
@@ -99,27 +93,22 @@ class Judged:
     symbols: NDArray[np.str_]
 
 
-def walk(taught: Table, asked: Table, begins: list[int], ends: int, years: float, seed: int = 7) -> Judged:
+def walk(taught: Table, asked: Table, begins: list[int], ends: int, years: float, seed: int = SEED) -> Judged:
     """One refit at each of `begins`, judged until the next. Prints CPU-seconds of each."""
     parts = []
     for first, last in zip(begins, [*begins[1:], ends], strict=True):
-        closed = taught.rows.as_of + (taught.hours * 3_600_000).astype(np.int64)
-        mask = (closed <= first - DAY_MS) & (taught.rows.as_of >= first - int(years * 365 * DAY_MS))
-        lessons = taught.at(np.flatnonzero(mask))
-        cpu, wall = time.process_time(), time.perf_counter()
-        fitted = LEARNER.fit(Lessons(lessons.rows, lessons.truths.tolist()), seed, lambda _share, _word: None)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        content = fitted.artefact.to_bytes()
-        model = LEARNER.load(Artefact.of(content, LEARNER.name), 1)
+        lessons = taught.at(taught.settled.known_at(first, DAY_MS, years))
+        refit = Refit.on(VOLATILITY, lessons.rows, lessons.truths, seed)
         test = asked.at(np.flatnonzero((asked.rows.as_of >= first) & (asked.rows.as_of < last)))
         asking = time.process_time()
-        said = model.predict(test.rows)
+        said = refit.model.predict(test.rows)
         asking = time.process_time() - asking
         parts.append(_judged(test, said, lessons))
         print(
-            f"{np.datetime64(first, 'ms').astype('M8[D]')} lessons {len(lessons.truths):,} fit {cpu:.1f} CPU-s "
-            f"{wall:.1f} s, {len(content) / 1e6:.2f} MB, asked {len(said):,} in {asking:.1f} CPU-s; "
-            f"model/rules {np.nanmean(parts[-1].model) / np.mean(parts[-1].rules):.3f} {fitted.report}",
+            f"{np.datetime64(first, 'ms').astype('M8[D]')} lessons {len(lessons.truths):,} "
+            f"fit {refit.cpu_seconds:.1f} CPU-s {refit.wall_seconds:.1f} s, {refit.size_bytes / 1e6:.2f} MB, "
+            f"asked {len(said):,} in {asking:.1f} CPU-s; "
+            f"model/rules {np.nanmean(parts[-1].model) / np.mean(parts[-1].rules):.3f} {refit.fitted.report}",
             flush=True,
         )
     return Judged(*(np.concatenate([getattr(one, name) for one in parts]) for name in Judged.__slots__))
@@ -129,7 +118,7 @@ def _judged(test: Table, said: object, lessons: Table) -> Judged:
     n = len(test.truths)
     model, low80, high80, low90, high90 = (np.full(n, np.nan) for _ in range(5))
     rules = np.full(n, np.nan)
-    for i, one in enumerate(said):  # type: ignore[arg-type, var-annotated]
+    for i, one in enumerate(said):  # type: ignore[arg-type, var-annotated]  # outcomes of any capability
         if isinstance(one, Given):
             a = one.answer
             model[i], low80[i], high80[i], low90[i], high90[i] = a.var, a.q10, a.q90, a.q05, a.q95

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fit_liquidity_rules import PERP_FILES, SPOT_FILES, instant, read
 from benchmarks.learn_liquidity import Step, judged, steps_of
 from benchmarks.liquidity_scores import Judged, alarms, covered, errors, mean, ratio
+from benchmarks.price_files import PERP_FILES, SPOT_FILES, instant, read
 from benchmarks.skill_table import Column, Figure, Line, Table, quoted
 from ml.capability import Given
 from ml.liquidity import Horizon

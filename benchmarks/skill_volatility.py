@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit_volatility_rules import FX, LARGEST_RATIO, PERPS, SAMPLES, Asked, Sample, ask, instant, read
+from benchmarks.asked_rows import Asked
+from benchmarks.fit_volatility_rules import LARGEST_RATIO, SAMPLES, Sample, ask
+from benchmarks.price_files import FX_FILES, PERP_FILES, instant, read
 from benchmarks.skill_table import Table
 from ml.bars import WEEK_MS, Bars, Floats
 from ml.capability import Given, Rows
@@ -45,14 +47,13 @@ class Stage:
 
 
 _CRYPTO, _FX, _CRYPTO_DAYS, _INDEX = SAMPLES
-_PERP_FILES = tuple(f"crypto/{one}USDT-PERP_1h" for one in PERPS)
 STAGES = (
     Stage("crypto, fitted coins", _CRYPTO, _CRYPTO.files, "2022-01-01", "2024-07-01"),
-    Stage("crypto, other coins", _CRYPTO, _PERP_FILES, "2022-01-01", "2024-07-01"),
-    Stage("crypto, all", _CRYPTO, _CRYPTO.files + _PERP_FILES, "2022-01-01", "2024-07-01"),
-    Stage("FX", _FX, tuple(f"fx/{one}_1h" for one in FX), "2016-01-01", "2019-01-01"),
+    Stage("crypto, other coins", _CRYPTO, PERP_FILES, "2022-01-01", "2024-07-01"),
+    Stage("crypto, all", _CRYPTO, _CRYPTO.files + PERP_FILES, "2022-01-01", "2024-07-01"),
+    Stage("FX", _FX, FX_FILES, "2016-01-01", "2019-01-01"),
     Stage("index, daily", _INDEX, _INDEX.files, "2010-01-01", "2017-01-01"),
-    Stage("crypto, daily", _CRYPTO_DAYS, _CRYPTO.files + _PERP_FILES, "2022-01-01", "2024-07-01"),
+    Stage("crypto, daily", _CRYPTO_DAYS, _CRYPTO.files + PERP_FILES, "2022-01-01", "2024-07-01"),
 )
 
 
@@ -178,7 +179,7 @@ def _har_inputs(bars: list[Bars], asked: Asked, horizon: Horizon) -> tuple[Float
 
 def _known(asked: Asked) -> Asked:
     ok = np.isfinite(asked.truths)
-    return Asked(asked.values[ok], asked.truths[ok], asked.as_of[ok], asked.symbols[ok])
+    return asked.at(ok)
 
 
 def _answers(asked: Asked, horizon: Horizon) -> list[VolatilityAnswer]:

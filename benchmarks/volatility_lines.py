@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fit_volatility_rules import instant, read
 from benchmarks.learn_volatility import QUARTER_MS, STAGES, Judged, table, walk
+from benchmarks.price_files import instant, read
 from benchmarks.skill_table import Column, Figure, Line, Table, quoted
 from benchmarks.skill_volatility import interval
 from benchmarks.volatility_baselines import losses

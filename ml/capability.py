@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ml.bars import Floats, Instants, Timeframe
@@ -141,6 +142,10 @@ class Rows:
         except ValueError:
             raise KeyError(name) from None
 
+    def columns(self, names: tuple[str, ...]) -> Floats:
+        """Several features of all rows, shape (n, len(names)). KeyError names one that the rows do not have."""
+        return self.values[:, _places(self.names, names)]
+
     def pick(self, positions: Sequence[int]) -> Rows:
         """The rows at `positions`, in that order."""
         at = np.asarray(positions, dtype=np.int64)
@@ -152,6 +157,12 @@ class Rows:
             self.data_through[at],
             tuple(self.cannot[i] for i in positions),
         )
+
+
+@lru_cache(maxsize=64)
+def _places(names: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
+    places = {name: place for place, name in enumerate(names)}
+    return np.asarray([places[name] for name in wanted])
 
 
 Outcome: TypeAlias = Given[A] | CannotAnswer
@@ -202,6 +213,11 @@ class Goals:
 def by_question(rows: Rows) -> Sequence[str]:
     """Strata by what is asked: for each row its horizon and its timeframe, "24h, 1h bars"."""
     return [_asked(getattr(one, "horizon", None), one.timeframe) for one in rows.questions]
+
+
+def until_next_bar(question: Question) -> int:
+    """For `Capability.valid_ms`: an answer may be used until the next bar has closed."""
+    return question.timeframe.milliseconds
 
 
 @lru_cache(maxsize=256)

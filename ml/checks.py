@@ -125,6 +125,21 @@ def tail_is_full(case: Case) -> None:
         _equal(many.values[i], single.values[0], many.names, "from a tail and from full history")
 
 
+def beside_others_is_alone(case: Case) -> None:
+    """Series that are asked about together, with gaps and holes and short pasts, have the rows that each has alone."""
+    for series in (_others(case.bars), _young(case.bars)):
+        _beside_is_alone(case, StillMarket.of(*series))
+
+
+def _beside_is_alone(case: Case, market: StillMarket) -> None:
+    asked = [q for symbol, _ in market.timelines for q in case.capability.replayed(symbol, case.bars.timeframe)]
+    as_of = np.full(len(asked), case.bars.close_at[-1])
+    together = case.capability.features.rows(asked, as_of, market)
+    for i, question in enumerate(asked):
+        alone = case.capability.features.rows([question], as_of[:1], market)
+        _equal(together.values[i], alone.values[0], together.names, f"beside others and alone ({question.symbol})")
+
+
 def free_of_scale(case: Case) -> None:
     """Prices in another unit of money give the same answer, where the capability says so; amounts of money in it are
     in the other unit too."""
@@ -236,6 +251,7 @@ LAWS: tuple[Law, ...] = tuple(
         blind_to_what_comes,
         blind_to_observations_to_come,
         tail_is_full,
+        beside_others_is_alone,
         free_of_scale,
         sound_or_silent,
         says_why,
@@ -289,6 +305,25 @@ def _until(observed: Observed, as_of: int) -> Observed:
 
 def _known(bars: Bars, as_of: int) -> int:
     return int(np.searchsorted(bars.close_at, as_of, side="right"))
+
+
+def _others(bars: Bars) -> list[Bars]:
+    """Other series that end with this one: some miss hours, some have begun late, some are spoilt."""
+    here = np.arange(len(bars))
+    kept = [here, here[(here % 168 < 120) | (here == here[-1])], here[here % 41 != 3], here[-700:], here[-1_900:]]
+    names = ("open_at", "open", "high", "low", "close", "volume")
+    cut = [Bars(bars.symbol, bars.timeframe, *(getattr(bars, name)[some] for name in names)) for some in kept]
+    whole = [*cut, bars.scaled(0.1), *(one for one in _spoilt(bars) if len(one) == len(bars))]
+    return [replace(one, symbol=f"{bars.symbol}{n}") for n, one in enumerate(whole)]
+
+
+def _young(bars: Bars) -> list[Bars]:
+    """Series that all began a short while ago, and together."""
+    return [
+        replace(bars.between(len(bars) - n, len(bars)), symbol=f"{bars.symbol}{n}{twin}")
+        for n in (500, 800, 1_500, 1_700)
+        for twin in "AB"
+    ]
 
 
 def _spoilt(bars: Bars) -> list[Bars]:

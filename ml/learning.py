@@ -10,10 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
+from ml.bars import Floats
 from ml.capability import A_co, Predictor, Rows, Truth
 
 #: Told as fitting goes on: a share in [0, 1] and a word on what is being done.
@@ -75,6 +79,39 @@ class Artefact:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+@contextmanager
+def numbers_of(artefact: Artefact, learner: str, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The numbers of an artefact of `learner`, whose model reads `columns`, for as long as they are read.
+
+    Raises BadArtefact for another learner's, for other columns, and for what turns out missing or wrong in the block.
+    """
+    if artefact.learner != learner:
+        raise BadArtefact(f"an artefact of {artefact.learner}, where {learner} was expected")
+    try:
+        if tuple(artefact.numbers["columns"]) != tuple(columns):
+            raise BadArtefact("the model reads other columns than there are")
+        yield artefact.numbers
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadArtefact(f"numbers of the model are missing or not whole: {type(error).__name__}: {error}") from error
+
+
+def finite(told: Any, shape: tuple[int, ...]) -> Floats:  # noqa: ANN401 - JSON
+    """Numbers back from JSON. ValueError or TypeError where they are not finite numbers of this shape."""
+    found = np.array(told, dtype=np.float64)
+    if found.shape != shape or not np.isfinite(found).all():
+        raise ValueError(f"finite numbers of shape {shape} are needed, not {found.shape}")
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A part of an artefact, or all of it, before it has a name: ONNX models, numbers as JSON takes them, a report."""
+
+    onnx: Mapping[str, bytes]
+    numbers: Mapping[str, Any]
+    report: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
@@ -42,12 +42,16 @@ class Observed:
     at: Instants
     received_at: Instants
     values: Floats
+    newest_place: InitVar[Instants | None] = None
+    """For whoever knows it already: position of the newest time, in its newest word, among the records up to each."""
     _newest: Instants = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        newest = self.at == np.maximum.accumulate(self.at) if len(self.at) else np.zeros(0, dtype=np.bool_)
-        at = np.maximum.accumulate(np.where(newest, np.arange(len(self.at)), 0)) if len(self.at) else self.at
-        object.__setattr__(self, "_newest", at)
+    def __post_init__(self, newest_place: Instants | None) -> None:
+        if newest_place is None:
+            newest = self.at == np.maximum.accumulate(self.at) if len(self.at) else np.zeros(0, dtype=np.bool_)
+            places = np.where(newest, np.arange(len(self.at)), 0)
+            newest_place = np.maximum.accumulate(places) if len(self.at) else self.at
+        object.__setattr__(self, "_newest", newest_place)
 
     def __len__(self) -> int:
         return len(self.at)

@@ -10,18 +10,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.bars import Bars, Floats, Instants, Timeframe
+from ml.bars import HOUR_MS, Bars, Floats, Instants, Timeframe
+from ml.rows import last_rows
 from ml.timeline import Market, Timeline
 
-#: bars -> one row per bar, shape (len(bars), k); row i depends on the last `warmup` bars that end at i.
-MemberKernel: TypeAlias = Callable[[Bars], Floats]
+
+class MemberKernel(Protocol):
+    """Rows of bars at positions `at` (ascending; all where None), shape (len(at), k); a row depends on the last
+    `warmup` bars that end there."""
+
+    def __call__(self, bars: Bars, at: Instants | None = None) -> Floats: ...
+
+
+#: A member whose newest bar closed longer than this before the symbol's own does not count.
+LATEST_MS = 6 * HOUR_MS
 #: Bits of a panel's mark: a float64 holds them exactly.
 _MARK_BITS = 48
+#: The last bits of a logarithm differ between machines.
+_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,22 +65,18 @@ class PanelColumns:
         return (self.member(timeline, as_of) for timeline in timelines)
 
     def _at_once(self, timelines: Sequence[Timeline], as_of: Instants) -> list[Member]:
-        """All members at one instant: their tails laid end to end go through the kernel together. A row depends on its
-        own last `warmup` bars alone, so what lies before them may be another member."""
+        """All members at one instant: their tails go through the kernel together."""
         tails: dict[int, Bars] = {}
         through: dict[int, int] = {}
         for number, timeline in enumerate(timelines):
             seen = timeline.locate(as_of)
-            last = int(seen.last[0])
+            last, bars = int(seen.last[0]), timeline.edition(int(seen.edition[0]))
             if last + 1 >= self.warmup:
-                tails[number] = timeline.edition(int(seen.edition[0])).between(last + 1 - self.warmup, last + 1)
-                through[number] = int(tails[number].open_at[-1]) + timeline.timeframe.milliseconds
-        if not tails:
-            return [self.member(timeline, as_of) for timeline in timelines]
-        values = self.kernel(_end_to_end(list(tails.values())))[self.warmup - 1 :: self.warmup]
-        row_of = {number: values[k : k + 1] for k, number in enumerate(tails)}
+                tails[number] = bars.between(last + 1 - self.warmup, last + 1)
+                through[number] = int(bars.open_at[last]) + timeline.timeframe.milliseconds
+        rows = dict(zip(tails, last_rows(self.kernel, list(tails.values()), self.warmup), strict=True))
         return [
-            Member(timeline.symbol, row_of[number], np.array([through[number]]))
+            Member(timeline.symbol, rows[number][None, :], np.array([through[number]]))
             if number in tails
             else self.member(timeline, as_of)
             for number, timeline in enumerate(timelines)
@@ -91,25 +98,47 @@ class PanelColumns:
 
     def _at(self, bars: Bars, positions: Instants) -> Floats:
         """Kernel rows at `positions`: each stretch of them at once, and a stretch ends where a tail is cheaper."""
-        order = np.argsort(positions, kind="stable")
-        sorted_ = positions[order]
-        breaks = np.flatnonzero(np.diff(sorted_) > self.warmup) + 1
-        result = np.empty((len(positions), self.n_columns))
-        for part in np.split(order, breaks):
-            first, last = int(positions[part[0]]), int(positions[part[-1]])
-            start = max(first - self.warmup + 1, 0)
-            result[part] = self.kernel(bars.between(start, last + 1))[positions[part] - start]
-        return result
+        distinct, of_distinct = np.unique(positions, return_inverse=True)
+        breaks = np.flatnonzero(np.diff(distinct) > self.warmup) + 1
+        found = []
+        for part in np.split(distinct, breaks):
+            start = max(int(part[0]) - self.warmup + 1, 0)
+            found.append(self.kernel(bars.between(start, int(part[-1]) + 1), part - start))
+        return np.concatenate(found)[of_distinct]
 
 
-def _end_to_end(parts: Sequence[Bars]) -> Bars:
-    first = parts[0]
-    return Bars(
-        first.symbol,
-        first.timeframe,
-        np.concatenate([one.open_at for one in parts]),
-        *(np.concatenate([getattr(one, name) for one in parts]) for name in ("open", "high", "low", "close", "volume")),
-    )
+@dataclass(frozen=True, slots=True)
+class PanelMeans:
+    """Means over the members that count, and how far they are apart.
+
+    The first column of `members` tells of which kind a member is and has no mean: `counts` says, of it (n,) and of what
+    was asked (n,), whether it stands for the market then. `spread_at` are the columns whose standard deviation over
+    members is told.
+    """
+
+    members: PanelColumns
+    spread_at: tuple[int, ...]
+    counts: Callable[[Floats, Floats], NDArray[np.bool_]]
+
+    def columns(self, market: Market, timeframe: Timeframe, as_of: Instants, through: Instants, kind: Floats) -> Floats:
+        """For n questions asked at `as_of`, on bars up to `through` (int64 ms), of symbols of a `kind`, (n,) each: the
+        means, the standard deviations, and the panel's `mark`, shape (n, n_columns - 1 + len(spread_at) + 1). NaN where
+        no member counts."""
+        times, of_time = np.unique(as_of, return_inverse=True)
+        distinct = np.stack([of_time, through, kind.astype(np.int64)])
+        asked, of_asked = np.unique(distinct, axis=1, return_inverse=True)
+        at, newest, of_kind = asked[0], asked[1], asked[2].astype(np.float64)
+        spread_at = list(self.spread_at)
+        mean, square = Mean.of(len(at), self.members.n_columns), Mean.of(len(at), len(spread_at))
+        for member in self.members.members(market, timeframe, times):
+            values = member.values[at]
+            usable = self.counts(values[:, 0], of_kind) & (member.data_through[at] >= newest - LATEST_MS)
+            mean.add(values, usable)
+            square.add(np.square(values[:, spread_at]), usable)
+        average = mean.values
+        spread = np.sqrt(np.maximum(square.values - np.square(average[:, spread_at]), 0.0))
+        found = np.round(np.column_stack([average[:, 1:], spread]), _DECIMALS)[of_asked]
+        return np.column_stack([found, np.full(len(as_of), mark(market.panel(timeframe)))])
 
 
 @dataclass(slots=True)

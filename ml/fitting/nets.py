@@ -29,8 +29,8 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[nn.Module], tuple[str, dict[str, A
     nn.ReLU: lambda _: ("Relu", {}),
     nn.Tanh: lambda _: ("Tanh", {}),
     nn.Sigmoid: lambda _: ("Sigmoid", {}),
-    nn.ELU: lambda one: ("Elu", {"alpha": float(one.alpha)}),  # type: ignore[arg-type]
-    nn.LeakyReLU: lambda one: ("LeakyRelu", {"alpha": float(one.negative_slope)}),  # type: ignore[arg-type]
+    nn.ELU: lambda one: ("Elu", {"alpha": float(one.alpha)}),  # type: ignore[arg-type]  # mypy sees a Module
+    nn.LeakyReLU: lambda one: ("LeakyRelu", {"alpha": float(one.negative_slope)}),  # type: ignore[arg-type]  # mypy sees a Module
 }
 _SKIPPED = (nn.Dropout, nn.Identity)
 
@@ -141,7 +141,7 @@ def _fitted(
         module.train()
         for part in _batches(len(lesson.rows), recipe.batch):
             optimiser.zero_grad()
-            _mean_loss(module, [one[part] for one in taught], loss).backward()  # type: ignore[no-untyped-call]
+            _mean_loss(module, [one[part] for one in taught], loss).backward()  # type: ignore[no-untyped-call]  # torch's has no types
             optimiser.step()
             rate.step()
         module.eval()

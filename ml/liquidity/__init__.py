@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ml.bars import Timeframe
-from ml.capability import Capability, Goals
+from ml.capability import Capability, Goals, until_next_bar
 from ml.liquidity.answer import LiquidityAnswer, say
 from ml.liquidity.features import FEATURES
 from ml.liquidity.immediate import OBSERVES
@@ -17,10 +17,6 @@ __all__ = ["LIQUIDITY", "Horizon", "LiquidityAnswer", "LiquidityQuestion"]
 
 def _horizon_ms(question: LiquidityQuestion) -> int:
     return question.horizon.milliseconds
-
-
-def _valid_ms(question: LiquidityQuestion) -> int:
-    return question.timeframe.milliseconds
 
 
 def _replayed(symbol: str, timeframe: Timeframe) -> tuple[LiquidityQuestion, ...]:
@@ -52,7 +48,7 @@ LIQUIDITY: Capability[LiquidityQuestion, LiquidityAnswer, float] = Capability(
     learner=LEARNER,
     rules=LiquidityRules(),
     horizon_ms=_horizon_ms,
-    valid_ms=_valid_ms,
+    valid_ms=until_next_bar,
     truth=truth,
     truth_kind=float,
     loss=loss,

@@ -15,7 +15,8 @@ from holidays.countries.united_states import US
 from holidays.financial.european_central_bank import ECB
 
 from ml.bars import DAY_MS, Floats, Instants
-from ml.liquidity.season import SATURDAY, profile, slot_of_hour
+from ml.liquidity.season import profile
+from ml.week import SATURDAY, slot_of_hour
 
 _EPOCH = date(1970, 1, 1)
 _HOURS_OF_DAY = 24

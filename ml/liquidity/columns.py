@@ -8,15 +8,20 @@ Rounded: the last bits of a logarithm differ between machines.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ml.bars import Bars, Floats, Instants
+from ml.bars import HOUR_MS, Bars, Floats, Instants
+from ml.exact import picked
+from ml.lags import lagged, rolling_maxima
 from ml.liquidity.calendar import share_of_holidays
 from ml.liquidity.kernel import AT_LEAST, LEVEL, SMOOTHING, SMOOTHING_WINDOW, level_of, quote_volume
-from ml.liquidity.season import coming, hour_of_week, profile
-from ml.liquidity.windows import lagged, rolling_maxima, rolling_mean, rolling_means, rolling_sum, smoothed
+from ml.liquidity.season import coming, profile
+from ml.liquidity.windows import Sums, rolling_mean, rolling_means, smoothed
+from ml.price import plain_prices
+from ml.week import hour_of_week
 
 VOLUMES = (1, 3, 6, 24, 72, 168)
 RANGES = (1, 3, 6, 24, 168)
@@ -67,103 +72,109 @@ _PARKINSON = 1.0 / (4.0 * np.log(2.0))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hours:
-    """What each bar did, shape (n,) each: quote volume with the hour of the week removed, log price,
-    log return (at most .3), its usual variance and standard deviation over 720 h, and the root of the range's variance.
-    NaN where a number is missing or cannot be."""
+    """What each bar did, shape (n,) each: quote volume, the same with the hour of the week removed, log price, log
+    return (at most .3), and the root of the range's variance. At the bars that rows are wanted of, `at` (all where
+    None): the level of quote volume, the usual variance of the returns over 720 h and its root. NaN where a number is
+    missing or cannot be."""
 
+    at: Instants | None
+    traded: Sums
     steady: Floats
     price: Floats
     change: Floats
+    root: Floats
+    level: Floats
     usual: Floats
     deviation: Floats
-    root: Floats
 
     @staticmethod
-    def of(bars: Bars) -> Hours:
+    def of(bars: Bars, at: Instants | None) -> Hours:
         traded = quote_volume(bars)
-        high, low, close = (
-            np.where((one > 1e-100) & (one < 1e100), one, np.nan) for one in (bars.high, bars.low, bars.close)
-        )
+        high, low, close = (plain_prices(one) for one in (bars.high, bars.low, bars.close))
         price = np.log(close)
         change = np.clip(price - lagged(price, 1), -_LARGEST_MOVE, _LARGEST_MOVE)
-        usual = np.maximum(rolling_mean(np.square(change), LEVEL), 1e-12)
+        usual = np.maximum(rolling_mean(np.square(change), LEVEL, at), 1e-12)
         root = np.sqrt(np.minimum(np.square(np.log(high / low)) * _PARKINSON, _LARGEST_RANGE))
         steady = traded / profile()[hour_of_week(bars.open_at)]
-        return Hours(steady, price, change, usual, np.sqrt(usual), root)
+        level = level_of(traded, at)
+        return Hours(at, Sums.of(traded, LEVEL), steady, price, change, root, level, usual, np.sqrt(usual))
 
 
-def columns(bars: Bars) -> Floats:
-    """One row per hourly bar, shape (len(bars), len(OWN)); row i depends on the `WARMUP` bars that end at i alone."""
+def columns(bars: Bars, variant: Hashable = None, at: Instants | None = None) -> Floats:  # noqa: ARG001 - one row for all
+    """One row per hourly bar at positions `at` (all where None), shape (len(at), len(OWN)); row i depends on the
+    `WARMUP` bars that end there alone."""
     with np.errstate(all="ignore"):  # what is broken becomes NaN, and a NaN stays one
-        traded = quote_volume(bars)
-        level, hours = level_of(traded), Hours.of(bars)
+        hours, closes = Hours.of(bars, at), picked(bars.close_at, at)
         found = [
-            *_clock(bars),
-            *volumes(traded, level, VOLUMES),
-            np.log(rolling_mean(hours.steady, 6) / level + _FLOOR),
-            np.log(smoothed(hours.steady, 0.3, 64) / level + _FLOOR),
-            *uneven(traded, UNEVEN),
-            burst(traded),
-            *_same_hours(traded, level),
-            *missed(hours, traded, hour_of_week(bars.close_at)),
+            *_clock(closes),
+            *volumes(hours, VOLUMES),
+            np.log(rolling_mean(hours.steady, 6, at) / hours.level + _FLOOR),
+            np.log(smoothed(hours.steady, 0.3, 64, at) / hours.level + _FLOOR),
+            *uneven(hours, UNEVEN),
+            burst(hours),
+            *_same_hours(hours),
+            *missed(hours, hour_of_week(bars.close_at)),
             *ranges(hours, RANGES),
             *(moves := signed_moves(hours, MOVES)),
             *(np.abs(one) for one in moves),
             *falls(hours, FALLS),
             *below_peak(hours, PEAKS),
             *above_trough(hours, TROUGHS),
-            share_of_holidays(bars.close_at, 6),
-            share_of_holidays(bars.open_at - 23 * 3_600_000, 24),
+            share_of_holidays(closes, 6),
+            share_of_holidays(picked(bars.open_at, at) - 23 * HOUR_MS, 24),
         ]
         result = np.round(np.stack(found), _DECIMALS)
     result[np.isinf(result)] = np.nan
     return result.T
 
 
-def volumes(traded: Floats, level: Floats, windows: tuple[int, ...]) -> list[Floats]:
+def volumes(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """ln mean volume of each window against the level."""
-    return [np.log(one / level + _FLOOR) for one in rolling_means(traded, windows)]
+    return [np.log(hours.traded.mean(window, hours.at) / hours.level + _FLOOR) for window in windows]
 
 
-def uneven(traded: Floats, windows: tuple[int, ...]) -> list[Floats]:
+def uneven(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """ln root mean square of volume over its mean; 0 where all hours are alike."""
-    means, squares = rolling_means(traded, windows), rolling_means(np.square(traded), windows)
+    squares = rolling_means(np.square(hours.traded.blocks[0]), windows, hours.at)
+    means = [hours.traded.mean(window, hours.at) for window in windows]
     return [np.log(np.sqrt(two) / one) for one, two in zip(means, squares, strict=True)]
 
 
-def burst(traded: Floats) -> Floats:
+def burst(hours: Hours) -> Floats:
     """ln share of the largest hour in the volume of 24 h."""
-    return np.log(rolling_maxima(traded, (24,))[0] / rolling_sum(traded, 24) + 1e-3)
+    (largest,) = rolling_maxima(hours.traded.blocks[0], (24,), hours.at)
+    return np.log(largest / hours.traded.sum(24, hours.at) + 1e-3)
 
 
-def missed(hours: Hours, traded: Floats, slot: Instants) -> list[Floats]:
+def missed(hours: Hours, slot: Instants) -> list[Floats]:
     """How far season x smoothed level was off, over the last 336 h: ln of the mean size of the log error by horizon,
     then the mean errors with their sign. `slot` is the hour of the week that follows each bar."""
     steady = smoothed(hours.steady, SMOOTHING, SMOOTHING_WINDOW)
     sizes, signed = [], []
-    for ahead, volume in zip(MISSED, rolling_means(traded, MISSED), strict=True):
-        forecast = lagged(steady * coming(ahead)[slot] / ahead, ahead)
+    for ahead in MISSED:
+        volume, forecast = hours.traded.mean(ahead), lagged(steady * coming(ahead)[slot] / ahead, ahead)
         error = np.log((volume + _FLOOR * forecast) / (forecast + _FLOOR * volume))
-        sizes.append(np.log(rolling_mean(np.abs(error), _MISSED_OVER) + 0.02))
-        signed.append(rolling_mean(error, _MISSED_OVER))
+        sizes.append(np.log(rolling_mean(np.abs(error), _MISSED_OVER, hours.at) + 0.02))
+        signed.append(rolling_mean(error, _MISSED_OVER, hours.at))
     return [*sizes, *signed]
 
 
 def ranges(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """ln mean root of the ranges against that of the level window."""
-    usual = np.sqrt(rolling_mean(np.square(hours.root), LEVEL))
-    return [np.log(one / usual + _FLOOR_OF_RANGE) for one in rolling_means(hours.root, windows)]
+    usual = np.sqrt(rolling_mean(np.square(hours.root), LEVEL, hours.at))
+    return [np.log(one / usual + _FLOOR_OF_RANGE) for one in rolling_means(hours.root, windows, hours.at)]
 
 
 def signed_moves(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """Return over each window in its usual standard deviations."""
-    return [(hours.price - lagged(hours.price, w)) / (hours.deviation * math.sqrt(w)) for w in windows]
+    now = picked(hours.price, hours.at)
+    return [(now - lagged(hours.price, w, hours.at)) / (hours.deviation * math.sqrt(w)) for w in windows]
 
 
 def falls(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """ln share of falls in the squared returns."""
-    fallen = rolling_means(np.square(np.minimum(hours.change, 0.0)), windows)
-    squared = rolling_means(np.square(hours.change), windows)
+    fallen = rolling_means(np.square(np.minimum(hours.change, 0.0)), windows, hours.at)
+    squared = rolling_means(np.square(hours.change), windows, hours.at)
     return [
         np.log((one + 0.02 * hours.usual) / (all_ + 0.04 * hours.usual))
         for one, all_ in zip(fallen, squared, strict=True)
@@ -172,32 +183,33 @@ def falls(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
 
 def below_peak(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """ln of the close over the highest close of each window, in its usual standard deviations."""
-    tops = rolling_maxima(hours.price, windows)
-    return [(hours.price - top) / (hours.deviation * math.sqrt(w)) for w, top in zip(windows, tops, strict=True)]
+    now, tops = picked(hours.price, hours.at), rolling_maxima(hours.price, windows, hours.at)
+    return [(now - top) / (hours.deviation * math.sqrt(w)) for w, top in zip(windows, tops, strict=True)]
 
 
 def above_trough(hours: Hours, windows: tuple[int, ...]) -> list[Floats]:
     """ln of the close over the lowest close of each window, in its usual standard deviations."""
-    lows = rolling_maxima(-hours.price, windows)
-    return [(hours.price + low) / (hours.deviation * math.sqrt(w)) for w, low in zip(windows, lows, strict=True)]
+    now, lows = picked(hours.price, hours.at), rolling_maxima(-hours.price, windows, hours.at)
+    return [(now + low) / (hours.deviation * math.sqrt(w)) for w, low in zip(windows, lows, strict=True)]
 
 
-def _clock(bars: Bars) -> list[Floats]:
-    slot = hour_of_week(bars.close_at)
+def _clock(close_at: Instants) -> list[Floats]:
+    slot = hour_of_week(close_at)
     return [(slot % 24).astype(np.float64), (slot // 24).astype(np.float64)]
 
 
-def _same_hours(traded: Floats, level: Floats) -> list[Floats]:
+def _same_hours(hours: Hours) -> list[Floats]:
     """ln volume of the hours that come, as they were before, against the level."""
     before: dict[str, list[Floats]] = {"yesterday": [], "week_ago": [], "days": [], "weeks": []}
-    for ahead, mean in zip(AHEAD, rolling_means(traded, AHEAD), strict=True):
-        days = [lagged(mean, 24 * k - ahead) for k in range(1, DAYS + 1)]
-        weeks = [lagged(mean, 168 * k - ahead) for k in range(1, WEEKS + 1)]
+    for ahead in AHEAD:
+        mean = hours.traded.mean(ahead)
+        days = [lagged(mean, 24 * k - ahead, hours.at) for k in range(1, DAYS + 1)]
+        weeks = [lagged(mean, 168 * k - ahead, hours.at) for k in range(1, WEEKS + 1)]
         before["yesterday"].append(days[0])
         before["week_ago"].append(weeks[0])
         before["days"].append(_mean(days))
         before["weeks"].append(_mean(weeks))
-    return [np.log(one / level + _FLOOR) for each in before.values() for one in each]
+    return [np.log(one / hours.level + _FLOOR) for each in before.values() for one in each]
 
 
 def _mean(parts: list[Floats]) -> Floats:

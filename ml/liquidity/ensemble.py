@@ -14,8 +14,10 @@ import numpy as np
 
 from ml.artefacts import Runner
 from ml.bars import Floats
+from ml.learning import finite
 from ml.liquidity.constants import BANDS, RULES
-from ml.liquidity.inputs import HORIZONS, N_INPUTS, Scale, Starts
+from ml.liquidity.inputs import HORIZONS, N_INPUTS, Starts
+from ml.standard import Standard
 
 N_BANDS = len(BANDS)
 N_OUTPUTS = len(HORIZONS) * N_BANDS + 1
@@ -46,7 +48,7 @@ class Ensemble:
     by symbol how much wider its bands are than those of all, per horizon: all as lessons that a member had not seen
     would have it. A symbol that was not among the lessons has the bands of all."""
 
-    scale: Scale
+    standard: Standard
     nets: Sequence[Runner]
     shifts: Floats
     odds: Floats
@@ -64,8 +66,7 @@ class Ensemble:
     def to_numbers(self) -> dict[str, Any]:
         """As JSON takes it, without the networks."""
         return {
-            "mean": self.scale.mean.tolist(),
-            "deviation": self.scale.deviation.tolist(),
+            **self.standard.to_numbers(),
             "shifts": self.shifts.tolist(),
             "odds": self.odds.tolist(),
             "widths": {symbol: width.tolist() for symbol, width in self.widths.items()},
@@ -76,11 +77,9 @@ class Ensemble:
         """Back. KeyError, TypeError or ValueError where these are not the numbers and networks of an ensemble."""
         if not nets or any((net.n_features, net.n_outputs) != (N_INPUTS, N_OUTPUTS) for net in nets):
             raise ValueError(f"networks from {N_INPUTS} inputs to {N_OUTPUTS} outputs are needed")
-        scale = Scale(_numbers(told["mean"], (n_columns,)), _numbers(told["deviation"], (n_columns,)))
-        if not (scale.deviation > 0.0).all():
-            raise ValueError("a standard deviation is not positive")
-        widths = {str(symbol): _numbers(width, _AS_ALL.shape) for symbol, width in told["widths"].items()}
-        return Ensemble(scale, nets, _numbers(told["shifts"], STARTS.shape), _numbers(told["odds"], (2,)), widths)
+        standard = Standard.of_numbers(told, n_columns)
+        widths = {str(symbol): finite(width, _AS_ALL.shape) for symbol, width in told["widths"].items()}
+        return Ensemble(standard, nets, finite(told["shifts"], STARTS.shape), finite(told["odds"], (2,)), widths)
 
 
 def widened(told: Told, width: Floats) -> Told:
@@ -93,10 +92,3 @@ def assembled(outputs: Floats, starts: Starts) -> Told:
     """What outputs of a network (n, N_OUTPUTS), which correct the rules, amount to."""
     corrections = outputs[:, :THIN_AT].reshape(len(outputs), *STARTS.shape)
     return Told(starts.medians[:, :, None] + STARTS + corrections, starts.odds + outputs[:, THIN_AT])
-
-
-def _numbers(told: Any, shape: tuple[int, ...]) -> Floats:  # noqa: ANN401 - JSON
-    found = np.array(told, dtype=np.float64)
-    if found.shape != shape or not np.isfinite(found).all():
-        raise ValueError(f"finite numbers of shape {shape} are needed, not {found.shape}")
-    return found

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ml.bars import Floats, Instants, Timeframe
+from ml.bars import Instants, Timeframe
 from ml.capability import CannotAnswer, Question, Rows, Why
 from ml.liquidity.columns import OWN, WARMUP, columns
 from ml.liquidity.immediate import IMMEDIATE, immediate_columns
 from ml.liquidity.kernel import AT_LEAST, NAMES, kernel
 from ml.liquidity.market import MARKET, market_columns
 from ml.liquidity.refusal import refusal
-from ml.panel import PanelColumns
 from ml.rows import BarFeatures
 from ml.timeline import Market
 
@@ -28,7 +27,7 @@ class LiquidityFeatures:
     horizons share a row but for the book, which is walked for what is asked."""
 
     hourly: BarFeatures
-    own: PanelColumns
+    own: BarFeatures
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ class LiquidityFeatures:
             through = first.data_through[whole]
             values[whole, len(NAMES) :] = np.concatenate(
                 [
-                    self._own([questions[i].symbol for i in whole], as_of[whole], market),
+                    self.own.rows([questions[i] for i in whole], as_of[whole], market).values,
                     market_columns(market, as_of[whole], through),
                     immediate_columns([questions[i] for i in whole], as_of[whole], market),
                 ],
@@ -71,24 +70,8 @@ class LiquidityFeatures:
                 cannot[i] = given or refusal(row)
         return Rows(NAMES, values, tuple(questions), as_of, through, tuple(cannot))
 
-    def _own(self, symbols: Sequence[str], as_of: Instants, market: Market) -> Floats:
-        result = np.full((len(symbols), len(OWN)), np.nan)
-        distinct, of_symbol = np.unique(symbols, return_inverse=True)
-        for number, symbol in enumerate(distinct.tolist()):
-            timeline = market.timeline(symbol, Timeframe.H1)
-            here = np.flatnonzero(of_symbol == number)
-            if timeline is None:
-                continue
-            times, of_time = np.unique(as_of[here], return_inverse=True)
-            result[here] = self.own.member(timeline, times).values[of_time]
-        return result
-
-
-def _alike(question: Question) -> Hashable:  # noqa: ARG001 - every question has the same row
-    return None
-
 
 FEATURES = LiquidityFeatures(
-    hourly=BarFeatures(NAMES, AT_LEAST, AT_LEAST, kernel, _alike),
-    own=PanelColumns(columns, len(OWN), WARMUP, AT_LEAST),
+    hourly=BarFeatures(NAMES, AT_LEAST, AT_LEAST, kernel),
+    own=BarFeatures(OWN, WARMUP, AT_LEAST, columns),
 )

@@ -7,7 +7,7 @@ the mean of the members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from ml import parity
 from ml.artefacts import onnx_runner
-from ml.bars import DAY_MS, WEEK_MS, Floats, Instants
+from ml.bars import DAY_MS, Floats, Instants
+from ml.folds import MEMBERS, Fold, drawn
+from ml.learning import Fit
 from ml.liquidity.constants import BANDS
 from ml.liquidity.ensemble import N_OUTPUTS, STARTS, THIN_AT, Ensemble, Told, assembled
-from ml.liquidity.inputs import HORIZONS, N_INPUTS, Scale, Starts
+from ml.liquidity.inputs import HORIZONS, N_INPUTS, Starts, inputs_of
+from ml.standard import Standard
 
-MEMBERS = 3
-BLOCK_MS = 8 * WEEK_MS
 #: Lessons this near to a block that is left out are left out too: their truths and features reach into it.
 PURGED_MS = 2 * DAY_MS
 #: Of the instants of the lessons, the share at which the panel is taken for unknown.
@@ -58,47 +59,33 @@ class Taught:
         return len(self.as_of)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """What came of it: ONNX models by name, numbers as JSON takes them, and a report."""
-
-    onnx: Mapping[str, bytes]
-    numbers: Mapping[str, Any]
-    report: Mapping[str, Any]
-
-
 def fit(taught: Taught, seed: int, tell: Callable[[float], None]) -> Fit:
     """Fits on `taught`. Deterministic. `tell` hears the share done. Raises BadArtefact where an export fails its parity
     gate."""
     random = np.random.default_rng(seed)
-    scale = Scale.of(taught.columns)
-    inputs = scale.inputs(taught.columns, taught.clock, taught.starts, panel=_panel_shown(taught.as_of, random))
+    standard = Standard.of(taught.columns)
+    panel = drawn(taught.as_of, random) >= PANEL_UNKNOWN
+    inputs = inputs_of(standard, taught.columns, taught.clock, taught.starts, panel=panel)
     held_out = np.zeros((len(taught), N_OUTPUTS))
     onnx: dict[str, bytes] = {}
     for number in range(MEMBERS):
-        out = _block(taught.as_of) == number
-        model, said = _member(taught, inputs, number, seed + number, random)
-        onnx[f"net_{number}"] = model
-        held_out[out] = said
+        seen = Fold.of(number, taught.as_of, PURGED_MS)
+        onnx[f"net_{number}"], held_out[seen.out] = _member(taught, inputs, seen, seed + number, random)
         tell((number + 1) / MEMBERS)
     recent = np.exp2((taught.as_of - taught.as_of.max()) / HALF_LIFE_MS)
     raw = assembled(held_out, taught.starts)
     shifts = _shifts(taught, raw, recent)
     odds = _odds(taught, raw, recent)
     widths = _widths(taught, Told(np.sort(raw.quantiles + shifts, axis=2), raw.odds), recent)
-    numbers = Ensemble(scale, (), shifts, odds, widths).to_numbers() | {"members": MEMBERS}
+    numbers = Ensemble(standard, (), shifts, odds, widths).to_numbers() | {"members": MEMBERS}
     return Fit(onnx, numbers, {"lessons": len(taught), "held_out": _report(taught, raw, shifts)})
 
 
-def _member(
-    taught: Taught, inputs: Floats, number: int, seed: int, random: np.random.Generator
-) -> tuple[bytes, Floats]:
+def _member(taught: Taught, inputs: Floats, seen: Fold, seed: int, random: np.random.Generator) -> tuple[bytes, Floats]:
     """One network as ONNX, and what it says of the lessons that it left out."""
     from ml.fitting import nets
 
-    out = _block(taught.as_of) == number
-    near = (_block(taught.as_of - PURGED_MS) == number) | (_block(taught.as_of + PURGED_MS) == number)
-    shown, few = ~out & ~near, np.flatnonzero(out)[::5]  # enough to choose an epoch by
+    out, shown, few = seen.out, seen.shown, seen.judged
     targets = np.column_stack(
         [
             np.clip(taught.log_ratio - taught.starts.medians, -LARGEST_RESIDUAL, LARGEST_RESIDUAL),
@@ -108,7 +95,7 @@ def _member(
         ]
     )
     lesson, judged = nets.Lesson(inputs[shown], targets[shown]), nets.Lesson(inputs[few], targets[few])
-    net, _ = nets.fitted(lesson, judged, N_OUTPUTS, _loss, nets.Recipe(**NET), seed)  # type: ignore[arg-type]
+    net, _ = nets.fitted(lesson, judged, N_OUTPUTS, _loss, nets.Recipe(**NET), seed)  # type: ignore[arg-type]  # the loss is torch's, which types as Any
     model = nets.to_onnx(net, N_INPUTS)
     parity.check(lambda x: nets.predicted(net, x), onnx_runner(model), inputs, random, largest=10.0)
     return model, nets.predicted(net, inputs[out])
@@ -192,12 +179,3 @@ def _report(taught: Taught, raw: Told, shifts: Floats) -> dict[str, dict[str, fl
             "rules": round(rules, 4),
         }
     return found
-
-
-def _panel_shown(as_of: Instants, random: np.random.Generator) -> NDArray[np.bool_]:
-    times, of_time = np.unique(as_of, return_inverse=True)
-    return np.asarray(random.random(len(times)) >= PANEL_UNKNOWN)[of_time]
-
-
-def _block(as_of: Instants) -> NDArray[np.int64]:
-    return np.asarray((as_of // BLOCK_MS) % MEMBERS)

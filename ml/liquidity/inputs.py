@@ -15,7 +15,9 @@ from ml.liquidity.columns import OWN
 from ml.liquidity.constants import RULES, THIN_ODDS
 from ml.liquidity.market import MARKET
 from ml.liquidity.question import Horizon
-from ml.liquidity.season import HOURS_OF_WEEK, coming, slot_of_hour
+from ml.liquidity.season import coming
+from ml.standard import LARGEST, Standard
+from ml.week import HOURS_OF_WEEK, slot_of_hour, waves
 
 HORIZONS = tuple(Horizon)
 _OF_PRICES = ("range_", "move_", "size_", "falls_", "below_peak_", "above_trough_")
@@ -41,8 +43,6 @@ CLOCK_AT = list(range(_KNOWN_AT + 1, _RULES_AT))
 #: Log odds of a thin market spread about three times as far as logs of a volume.
 _ODDS_SCALE = 3.0
 _PANEL_SIGN = COLUMNS.index("market_volume_1")
-#: Inputs beyond this many standard deviations are taken for it.
-LARGEST = 5.0
 #: What a median starts from is kept within these logs of the level.
 BASES = (-6.0, 6.0)
 
@@ -72,57 +72,35 @@ class Starts:
         return Starts(np.tile(self.medians, (n, 1)), np.tile(self.odds, n))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scale:
-    """Means and standard deviations of `COLUMNS` in the lessons, shape (len(COLUMNS),)."""
+def inputs_of(
+    standard: Standard, values: Floats, clock: Floats, starts: Starts, *, panel: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Inputs, shape (n, N_INPUTS), finite.
 
-    mean: Floats
-    deviation: Floats
-
-    @staticmethod
-    def of(values: Floats) -> Scale:
-        """From columns (n, len(COLUMNS)), NaN where missing; a column never known is 0, 1."""
-        known = ~np.isnan(values)
-        count = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, values, 0.0).sum(axis=0) / count
-        spread = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
-        return Scale(mean, np.where(spread > 1e-9, spread, 1.0))
-
-    def inputs(
-        self, values: Floats, clock: Floats, starts: Starts, *, panel: NDArray[np.bool_] | None = None
-    ) -> Floats:
-        """Inputs, shape (n, N_INPUTS), finite. `clock` is hour and weekday of the rows (n, 2). Where `panel` is False,
-        the panel is taken for unknown. Elementwise: a row has the same bits alone and among many."""
-        scaled = (values - self.mean) / self.deviation
-        known = ~np.isnan(values[:, _PANEL_SIGN])
-        if panel is not None:
-            known &= panel
-        scaled[:, FROM_PANEL] = np.where(known[:, None], scaled[:, FROM_PANEL], np.nan)
-        result = np.empty((len(values), N_INPUTS))
-        result[:, : len(COLUMNS)] = np.clip(np.where(np.isnan(scaled), 0.0, scaled), -LARGEST, LARGEST)
-        result[:, _KNOWN_AT] = known
-        hour, day = clock[:, 0], clock[:, 1]
-        turns = (hour / 24.0, (day + hour / 24.0) / 7.0)
-        for k, (turn, times) in enumerate((turn, times) for turn in turns for times in (1.0, 2.0, 3.0)):
-            result[:, _KNOWN_AT + 1 + 2 * k] = np.sin(2.0 * np.pi * times * turn) * _ROOT_TWO
-            result[:, _KNOWN_AT + 2 + 2 * k] = np.cos(2.0 * np.pi * times * turn) * _ROOT_TWO
-        result[:, _RULES_AT:-1] = np.clip(starts.medians, -LARGEST, LARGEST)
-        result[:, -1] = np.clip(starts.odds / _ODDS_SCALE, -LARGEST, LARGEST)
-        return result
-
-
-_ROOT_TWO = math.sqrt(2.0)
+    `values` are `COLUMNS` of the rows, and `standard` what they are in the lessons; `clock` is hour and weekday of the
+    rows (n, 2). Where `panel` is False, the panel is taken for unknown. Elementwise: a row has the same bits alone and
+    among many.
+    """
+    known = ~np.isnan(values[:, _PANEL_SIGN])
+    if panel is not None:
+        known &= panel
+    result = np.empty((len(values), N_INPUTS))
+    result[:, : len(COLUMNS)] = standard.scaled(values, unknown=FROM_PANEL & ~known[:, None])
+    result[:, _KNOWN_AT] = known
+    result[:, _KNOWN_AT + 1 : _RULES_AT] = waves(clock[:, 0], clock[:, 1], (1.0, 2.0, 3.0))
+    result[:, _RULES_AT:-1] = np.clip(starts.medians, -LARGEST, LARGEST)
+    result[:, -1] = np.clip(starts.odds / _ODDS_SCALE, -LARGEST, LARGEST)
+    return result
 
 
 def columns_of(rows: Rows) -> Floats:
     """`COLUMNS` of the rows, shape (n, len(COLUMNS))."""
-    at = {name: position for position, name in enumerate(rows.names)}
-    return rows.values[:, [at[name] for name in COLUMNS]]
+    return rows.columns(COLUMNS)
 
 
 def clock_of(rows: Rows) -> Floats:
     """Hour and weekday of the rows, shape (n, 2)."""
-    return np.column_stack([rows.column(name) for name in _CALENDAR])
+    return rows.columns(_CALENDAR)
 
 
 def _slots(rows: Rows) -> NDArray[np.int64]:

@@ -11,9 +11,13 @@ from collections.abc import Hashable
 import numpy as np
 
 from ml.bars import HOUR_MS, Bars, Floats, Instants
+from ml.exact import picked
+from ml.lags import clock_time, lagged
 from ml.liquidity.calendar import share_of_holidays
-from ml.liquidity.season import SATURDAY, hour_of_week, profile
-from ml.liquidity.windows import lagged, rolling_mean, rolling_sum, smoothed
+from ml.liquidity.season import profile
+from ml.liquidity.windows import rolling_mean, rolling_sum, smoothed
+from ml.price import plain_prices, prices
+from ml.week import SATURDAY, hour_of_week
 
 LEVEL = 720
 THIN_BARS = 6
@@ -44,24 +48,25 @@ NAMES = (
 )
 
 
-def kernel(bars: Bars, variant: Hashable) -> Floats:  # noqa: ARG001 - every question has the same row
-    """Feature rows, shape (len(bars), len(NAMES)); NaN where an input is missing or out of all bounds."""
+def kernel(bars: Bars, variant: Hashable, at: Instants | None = None) -> Floats:  # noqa: ARG001 - one row for all questions
+    """Feature rows at positions `at` (all where None), shape (len(at), len(NAMES)); NaN where an input is missing or
+    out of all bounds."""
     traded = quote_volume(bars)
     with np.errstate(all="ignore"):  # what is broken becomes NaN, and a NaN stays one
-        level = level_of(traded)
-        season = profile()[hour_of_week(bars.open_at)]
-        steady = smoothed(traded / season, SMOOTHING, SMOOTHING_WINDOW)
-        saturdays = np.where(hour_of_week(bars.open_at) // 24 == SATURDAY, 1.0, 0.0)
+        level = level_of(traded, at)
+        slots = hour_of_week(bars.open_at)
+        steady = smoothed(traded / profile()[slots], SMOOTHING, SMOOTHING_WINDOW, at)
+        closes = picked(bars.close_at, at)
         found = [
-            (bars.close_at // HOUR_MS).astype(np.float64),
+            (closes // HOUR_MS).astype(np.float64),
             np.log(level),
             np.log(steady / level),
-            np.log(thin_below(traded) / (THIN_BARS * level)),
-            np.log(_HOURS_OF_DAY * variance_of(bars)),
-            share_of_holidays(bars.close_at, _HOURS_OF_DAY),
-            rolling_mean(saturdays, LEVEL),
-            _clock_time(bars.open_at, RECENT) / HOUR_MS - RECENT,
-            rolling_mean(np.where(traded > 0.0, 0.0, 1.0), RECENT),
+            np.log(thin_below(traded, at) / (THIN_BARS * level)),
+            np.log(_HOURS_OF_DAY * variance_of(bars, at)),
+            share_of_holidays(closes, _HOURS_OF_DAY),
+            rolling_mean(np.where(slots // 24 == SATURDAY, 1.0, 0.0), LEVEL, at),
+            clock_time(bars.open_at, RECENT, at) / HOUR_MS - RECENT,
+            rolling_mean(np.where(traded > 0.0, 0.0, 1.0), RECENT, at),
         ]
     result = np.column_stack(found)
     result[np.isinf(result)] = np.nan
@@ -70,43 +75,39 @@ def kernel(bars: Bars, variant: Hashable) -> Floats:  # noqa: ARG001 - every que
 
 def quote_volume(bars: Bars) -> Floats:
     """volume x close of each bar, in quote currency; NaN where either is not there or cannot be. Shape (n,)."""
-    price = np.where((bars.close > 0.0) & np.isfinite(bars.close), bars.close, np.nan)
     volume = np.where((bars.volume >= 0.0) & np.isfinite(bars.volume), bars.volume, np.nan)
     with np.errstate(over="ignore"):
-        traded = volume * price
+        traded = volume * prices(bars.close)
     return np.where(traded < _LARGEST, traded, np.nan)
 
 
-def level_of(traded: Floats) -> Floats:
+def level_of(traded: Floats, at: Instants | None = None) -> Floats:
     """Mean over 720 bars; NaN where next to nothing was traded."""
-    mean = rolling_mean(traded, LEVEL)
+    mean = rolling_mean(traded, LEVEL, at)
     return np.where(mean > _SMALLEST, mean, np.nan)
 
 
-def variance_of(bars: Bars) -> Floats:
+def variance_of(bars: Bars, at: Instants | None = None) -> Floats:
     """Smoothed squared log return of closes, of one bar; a still market counts as (.0001%)^2."""
-    price = np.where((bars.close > 1e-100) & (bars.close < 1e100), bars.close, np.nan)
+    price = plain_prices(bars.close)
     squared = np.square(np.log(price / lagged(price, 1)))
-    return np.maximum(smoothed(np.minimum(squared, 1.0), VARIANCE_SMOOTHING, VARIANCE_WINDOW), _STILL)
+    return np.maximum(smoothed(np.minimum(squared, 1.0), VARIANCE_SMOOTHING, VARIANCE_WINDOW, at), _STILL)
 
 
-def thin_below(traded: Floats) -> Floats:
+def thin_below(traded: Floats, at: Instants | None = None) -> Floats:
     """10% quantile of the last 720 volumes of 6 bars, linear between ranks; NaN where one is unknown. Shape (n,)."""
     six = rolling_sum(traded, THIN_BARS)
-    result = np.full(len(six), np.nan)
-    if len(six) < LEVEL:
+    here = np.arange(len(six)) if at is None else at
+    result = np.full(len(here), np.nan)
+    full = np.flatnonzero(here >= LEVEL - 1)
+    if not len(full):
         return result
     windows = np.lib.stride_tricks.sliding_window_view(six, LEVEL)
     rank = THIN_SHARE * (LEVEL - 1)
     below, share = int(rank), rank - int(rank)
-    for start in range(0, len(windows), _SORTED_AT_ONCE):
-        part = np.partition(windows[start : start + _SORTED_AT_ONCE], (below, below + 1, LEVEL - 1), axis=1)
+    for start in range(0, len(full), _SORTED_AT_ONCE):
+        rows = full[start : start + _SORTED_AT_ONCE]
+        part = np.partition(windows[here[rows] - (LEVEL - 1)], (below, below + 1, LEVEL - 1), axis=1)
         value = part[:, below] + share * (part[:, below + 1] - part[:, below])
-        at = start + LEVEL - 1
-        result[at : at + len(part)] = np.where(np.isnan(part[:, -1]), np.nan, value)  # NaN are sorted to the end
+        result[rows] = np.where(np.isnan(part[:, -1]), np.nan, value)  # NaN are sorted to the end
     return result
-
-
-def _clock_time(open_at: Instants, bars_back: int) -> Floats:
-    """Milliseconds from the bar `bars_back` before to each bar; NaN where there is none."""
-    return open_at.astype(np.float64) - lagged(open_at.astype(np.float64), bars_back)

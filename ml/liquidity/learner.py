@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.artefacts import onnx_runner
-from ml.bars import DAY_MS, Floats
-from ml.capability import Predictor, Question, Rows
-from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons
+from ml.bars import DAY_MS
+from ml.capability import Predictor, Question
+from ml.folds import kept
+from ml.learning import Artefact, Fitted, Lessons, Progress, TooFewLessons, numbers_of
 from ml.liquidity.answer import LiquidityAnswer
 from ml.liquidity.ensemble import Ensemble
 from ml.liquidity.inputs import COLUMNS, HORIZONS, Starts, clock_of, columns_of
@@ -20,6 +21,7 @@ from ml.liquidity.model import LiquidityModel
 from ml.liquidity.question import Horizon, LiquidityQuestion
 from ml.liquidity.ranges import RANGES
 from ml.liquidity.truth import SMALLEST_TRUTH
+from ml.measured import measured, ranges_of
 
 if TYPE_CHECKING:
     from ml.liquidity.fit import Taught
@@ -39,13 +41,9 @@ _AT = {horizon: k for k, horizon in enumerate(HORIZONS)}
 class LiquidityLearner:
     """One set of networks for all symbols and horizons."""
 
-    @property
-    def name(self) -> str:
-        return NAME
-
-    @property
-    def every_bars(self) -> int:
-        return 5  # has no divisor in common with the 168 hours of the week: lessons of every hour
+    name: str = NAME
+    every_bars: int = 5
+    """Has no divisor in common with the 168 hours of the week: lessons of every hour."""
 
     def fit(self, lessons: Lessons, seed: int, progress: Progress) -> Fitted:
         """Fits on hourly lessons. About 15 CPU-seconds for 120,000 symbols and instants."""
@@ -60,23 +58,15 @@ class LiquidityLearner:
                 f"{FEWEST_LESSONS:,} over {FEWEST_DAYS} days are needed"
             )
         fitted = fit(taught, seed, lambda share: progress(share, "members"))
-        numbers = dict(fitted.numbers) | {"columns": list(COLUMNS), "ranges": _ranges(lessons.rows)}
+        numbers = dict(fitted.numbers) | {"columns": list(COLUMNS), "ranges": measured(lessons.rows, RANGES, ROOM)}
         return Fitted(Artefact(NAME, fitted.onnx, numbers), fitted.report)
 
     def load(self, artefact: Artefact, version: int) -> Predictor[LiquidityAnswer]:
         """The model. Raises BadArtefact."""
-        try:
-            told = artefact.numbers
-            if artefact.learner != NAME or tuple(told["columns"]) != COLUMNS:
-                raise BadArtefact(f"an artefact of {artefact.learner} with other columns; {NAME} was expected")
+        with numbers_of(artefact, NAME, COLUMNS) as told:
             nets = [onnx_runner(artefact.onnx[f"net_{k}"]) for k in range(int(told["members"]))]
             ensemble = Ensemble.of_numbers(told, nets, len(COLUMNS))
-            ranges = {str(name): (float(low), float(high)) for name, (low, high) in told["ranges"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadArtefact(f"the numbers of the artefact are not whole: {type(error).__name__}: {error}") from error
-        if not set(ranges) <= set(RANGES):
-            raise BadArtefact("ranges of features that are not there")
-        return LiquidityModel(ensemble, version, ranges)
+            return LiquidityModel(ensemble, version, ranges_of(told["ranges"], RANGES))
 
 
 LEARNER = LiquidityLearner()
@@ -92,8 +82,8 @@ def _taught(lessons: Lessons, seed: int) -> Taught:
     first: dict[tuple[str, int], int] = {}
     for i in np.flatnonzero(whole).tolist():
         first.setdefault(moments[i], i)
-    chosen = _chosen(rows.as_of[list(first.values())] if first else np.zeros(0, dtype=np.int64), seed)
-    place = {moment: k for k, moment in enumerate(moment for moment, kept in zip(first, chosen, strict=True) if kept)}
+    chosen = kept(rows.as_of[np.array(list(first.values()), dtype=np.int64)], MOST_LESSONS, seed).tolist()
+    place = {moment: k for k, moment in enumerate(moment for moment, one in zip(first, chosen, strict=True) if one)}
     rows_at = [first[moment] for moment in place]
     volume = np.full((len(place), len(HORIZONS)), np.nan)
     for i in np.flatnonzero(whole).tolist():
@@ -116,24 +106,3 @@ def _moments(questions: Sequence[Question], through: Sequence[int]) -> list[tupl
 def _horizon(question: Question) -> Horizon:
     assert isinstance(question, LiquidityQuestion)
     return question.horizon
-
-
-def _chosen(as_of: Floats | np.ndarray[tuple[int], np.dtype[np.int64]], seed: int) -> list[bool]:
-    """Which moments are kept: all, or of too many some instants with all their symbols."""
-    if len(as_of) <= MOST_LESSONS:
-        return [True] * len(as_of)
-    times, of_time = np.unique(as_of, return_inverse=True)
-    kept = np.random.default_rng(seed).random(len(times)) < MOST_LESSONS / len(as_of)
-    found: list[bool] = kept[of_time].tolist()
-    return found
-
-
-def _ranges(rows: Rows) -> dict[str, list[float]]:
-    """Where the lessons lay, with some room, but no wider than where the rules were measured."""
-    found = {}
-    for name, (low, high) in RANGES.items():
-        column = rows.column(name)
-        known = column[np.isfinite(column)]
-        inside = (low, high) if not len(known) else (float(known.min()) - ROOM, float(known.max()) + ROOM)
-        found[name] = [max(low, inside[0]), min(high, inside[1])]
-    return found

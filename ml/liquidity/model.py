@@ -14,7 +14,7 @@ from ml.liquidity.answer import LiquidityAnswer
 from ml.liquidity.ensemble import Ensemble
 from ml.liquidity.forecast import CONFIDENCE_NOTE, LOG_AMOUNTS, Said, forecast
 from ml.liquidity.immediate import Immediate, immediate_of
-from ml.liquidity.inputs import CLOCK_AT, COLUMNS, GROUPS, HORIZONS, Starts, clock_of, columns_of
+from ml.liquidity.inputs import CLOCK_AT, COLUMNS, GROUPS, HORIZONS, Starts, clock_of, columns_of, inputs_of
 from ml.liquidity.kernel import NAMES
 from ml.liquidity.question import LiquidityQuestion
 from ml.liquidity.refusal import refusal
@@ -74,7 +74,7 @@ class _Whole:
             few = rows.pick(here.tolist())
             at = np.array([_HORIZON_AT[_question(few, i).horizon] for i in range(len(few))])
             starts = Starts.of(few)
-            asked = _without_each(ensemble.scale.inputs(columns_of(few), clock_of(few), starts))
+            asked = _without_each(inputs_of(ensemble.standard, columns_of(few), clock_of(few), starts))
             times, symbols = len(_GROUP_AT) + 1, [question.symbol for question in few.questions]
             told = ensemble.told(asked, starts.times(times), symbols * times)
             m = len(few)

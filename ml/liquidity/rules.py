@@ -8,7 +8,7 @@ of the forecast from the threshold.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ml.capability import CannotAnswer, Given, Rows, Term, Why
 from ml.liquidity.answer import LiquidityAnswer, amount
@@ -19,7 +19,8 @@ from ml.liquidity.kernel import NAMES, THIN_BARS
 from ml.liquidity.question import Horizon, LiquidityQuestion
 from ml.liquidity.ranges import RANGES
 from ml.liquidity.refusal import refusal
-from ml.liquidity.season import coming, slot_of_hour
+from ml.liquidity.season import coming
+from ml.week import slot_of_hour
 
 _AT = {name: position for position, name in enumerate(NAMES)}
 _SIX = Horizon.H6
@@ -28,13 +29,8 @@ _SIX = Horizon.H6
 class LiquidityRules:
     """Season x smoothed level. Effects of `explain` are logs of an amount and sum to ln(qv)."""
 
-    @property
-    def version(self) -> int:
-        return 0
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        return RANGES
+    version = 0
+    ranges = RANGES
 
     def predict(self, rows: Rows) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on rows that `refusal` names."""

@@ -6,12 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from ml.bars import HOUR_MS, Floats, Instants
-
-HOURS_OF_WEEK = 168
-#: 1970-01-01 was a Thursday: with this shift, slot 0 is Monday 00:00 UTC.
-_MONDAY_SHIFT = 3 * 24
-SATURDAY = 5
+from ml.bars import Floats
+from ml.week import HOURS_OF_WEEK
 
 #: Mean quote volume by hour of day UTC and by day of week (Monday first), relative to that of the week. Measured on ten
 #: Binance spot pairs, 2018-01..2021-12, by `benchmarks/fit_liquidity_rules.py --profiles`.
@@ -20,16 +16,6 @@ HOUR_FACTORS = (
     *(1.16, 1.19, 1.26, 1.25, 1.39, 1.06, 0.93, 0.88, 0.93, 0.81, 0.82, 0.88),
 )
 DAY_FACTORS = (1.05, 1.07, 1.09, 1.05, 1.01, 0.86, 0.86)
-
-
-def hour_of_week(open_at: Instants) -> Instants:
-    """Slot 0 (Monday 00:00 UTC) .. 167 of each bar, by its open (int64 ms)."""
-    return (open_at // HOUR_MS + _MONDAY_SHIFT) % HOURS_OF_WEEK
-
-
-def slot_of_hour(hour: int) -> int:
-    """The slot of an hour counted from 1970."""
-    return (hour + _MONDAY_SHIFT) % HOURS_OF_WEEK
 
 
 @cache

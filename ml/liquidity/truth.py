@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
-
 from ml.bars import Bars, Floats, Instants, Timeframe
+from ml.hindsight import Ahead, in_hindsight, known_or_none
 from ml.liquidity.answer import LiquidityAnswer
 from ml.liquidity.kernel import THIN_BARS, quote_volume
-from ml.liquidity.question import Horizon, LiquidityQuestion
+from ml.liquidity.question import LiquidityQuestion
 from ml.timeline import Market
 
 #: A window in which nothing was traded: a forecast is a positive number, and so is its truth.
@@ -24,35 +21,14 @@ def truth(questions: Sequence[LiquidityQuestion], as_of: Instants, market: Marke
     None while the last of them has not closed, where one is missing inside the window, and where a close or a volume is
     no number. `market` must hold what is known now, not what was at `as_of`.
     """
-    result: list[float | None] = [None] * len(questions)
-    groups: dict[tuple[str, Timeframe, Horizon], list[int]] = defaultdict(list)
-    for i, question in enumerate(questions):
-        groups[question.symbol, question.timeframe, question.horizon].append(i)
-    for (symbol, timeframe, horizon), members in groups.items():
-        timeline = market.timeline(symbol, timeframe)
-        if timeline is None or timeframe is not Timeframe.H1:
-            continue
-        values = traded(timeline.latest(), as_of[members], horizon.bars)
-        for i, value in zip(members, values.tolist(), strict=True):
-            result[i] = None if math.isnan(value) else value
-    return result
+    return in_hindsight(questions, as_of, market, _told, lambda question: question.horizon)
 
 
 def traded(bars: Bars, as_of: Instants, ahead: int) -> Floats:
     """Quote volume of the `ahead` bars after each `as_of` (int64 ms, shape (n,)); NaN where it is not known. Shape
     (n,)."""
-    result = np.full(len(as_of), np.nan)
-    last = np.searchsorted(bars.close_at, as_of, side="right") - 1
-    done = np.flatnonzero((last >= 0) & (last + ahead < len(bars)))
-    last = last[done]
-    whole = bars.open_at[last + ahead] - bars.open_at[last] == ahead * bars.timeframe.milliseconds
-    done, last = done[whole], last[whole]
-    volume = quote_volume(bars)
-    total = np.zeros(len(done))
-    for step in range(1, ahead + 1):
-        total += volume[last + step]
-    result[done] = total
-    return result
+    window = Ahead.of(bars, as_of, ahead)
+    return window.sums(quote_volume(bars), window.whole)
 
 
 def loss(answer: LiquidityAnswer, value: float) -> float:
@@ -96,3 +72,9 @@ def certain(value: float) -> LiquidityAnswer:
         max_order_high=qv,
         warnings=(),
     )
+
+
+def _told(question: LiquidityQuestion, bars: Bars, as_of: Instants) -> list[float | None]:
+    if question.timeframe is not Timeframe.H1:
+        return [None] * len(as_of)
+    return known_or_none(traded(bars, as_of, question.horizon.bars))

@@ -1,4 +1,4 @@
-"""Sums and maxima of the last bars, worked out in the same order for every bar: the same bits whatever a stretch begins
+"""Sums of the last bars, worked out in the same order for every bar: the same bits whatever a stretch begins
 with.
 
 By doubling: sums of 1, 2, 4, ... bars, and of those that make up a window. Only additions, so there is nothing to
@@ -7,80 +7,71 @@ cancel and no scale to keep to: an hour may have traded .001 of its currency, or
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from ml.bars import Floats
-
-
-def rolling_sum(values: Floats, window: int) -> Floats:
-    """Sum of the last `window` (at least 1) values, shape (n,); NaN where fewer are there or one of them is NaN."""
-    return _weighted(values, (window,), 1.0)[0]
+from ml.bars import Floats, Instants
+from ml.lags import lagged
 
 
-def rolling_mean(values: Floats, window: int) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Sums of the last values of one series, of any window up to a largest, worked out once: `blocks[k]` are those of
+    2^k values, each value times `keep` to the power of its age."""
+
+    blocks: tuple[Floats, ...]
+    keep: float
+
+    @staticmethod
+    def of(values: Floats, largest: int, keep: float = 1.0) -> Sums:
+        """Of values of shape (n,), for windows of 1 to `largest`."""
+        blocks, reach = [values], 1
+        while 2 * reach <= largest:
+            blocks.append(blocks[-1] + _faded(blocks[-1], reach, keep, None))
+            reach *= 2
+        return Sums(tuple(blocks), keep)
+
+    def sum(self, window: int, at: Instants | None = None) -> Floats:
+        """Sum over the `window` values that end at each position of `at`, at all where None; NaN where fewer are there
+        or one of them is NaN."""
+        total: Floats | None = None
+        done = 0
+        for k, block in enumerate(self.blocks):
+            if window & (1 << k):
+                part = _faded(block, done, self.keep, at)
+                total = part if total is None else total + part
+                done += 1 << k
+        assert total is not None, "a window is at least 1"
+        return total
+
+    def mean(self, window: int, at: Instants | None = None) -> Floats:
+        """`sum` over `window`."""
+        return self.sum(window, at) / window
+
+
+def rolling_sum(values: Floats, window: int, at: Instants | None = None) -> Floats:
+    """Sum of the last `window` (at least 1) values, at positions `at`: see `Sums`."""
+    return Sums.of(values, window).sum(window, at)
+
+
+def rolling_mean(values: Floats, window: int, at: Instants | None = None) -> Floats:
     """Mean of the last `window` values."""
-    return rolling_sum(values, window) / window
+    return rolling_sum(values, window, at) / window
 
 
-def rolling_means(values: Floats, windows: Sequence[int]) -> list[Floats]:
+def rolling_means(values: Floats, windows: Sequence[int], at: Instants | None = None) -> list[Floats]:
     """The same for several windows at once."""
-    sums = _weighted(values, windows, 1.0)
-    return [total / window for total, window in zip(sums, windows, strict=True)]
+    sums = Sums.of(values, max(windows))
+    return [sums.mean(window, at) for window in windows]
 
 
-def smoothed(values: Floats, alpha: float, window: int) -> Floats:
+def smoothed(values: Floats, alpha: float, window: int, at: Instants | None = None) -> Floats:
     """Exponentially weighted mean of the last `window` values, weights alpha (1 - alpha)^lag, rescaled to sum to 1."""
     keep = 1.0 - alpha
-    return _weighted(values, (window,), keep)[0] * (alpha / (1.0 - keep**window))
+    return Sums.of(values, window, keep).sum(window, at) * (alpha / (1.0 - keep**window))
 
 
-def rolling_maxima(values: Floats, windows: Sequence[int]) -> list[Floats]:
-    """Largest of the last values, for `windows` in ascending order; NaN as in `rolling_sum`. The maximum of two
-    overlapping stretches is the maximum of both."""
-    found, longest, reach = [], values, 1
-    for window in windows:
-        while 2 * reach <= window:
-            longest, reach = np.maximum(longest, lagged(longest, reach)), 2 * reach
-        found.append(np.maximum(longest, lagged(longest, window - reach)))
-    return found
-
-
-def lagged(values: Floats, lag: int) -> Floats:
-    """Each value `lag` bars before, NaN where there is none, shape (n,)."""
-    if not lag:
-        return values
-    result = np.empty(len(values))
-    result[:lag] = np.nan
-    result[lag:] = values[:-lag]
-    return result
-
-
-def _weighted(values: Floats, windows: Sequence[int], keep: float) -> list[Floats]:
-    """Per window the sum of keep^lag x value over its last bars."""
-    totals: list[Floats | None] = [None] * len(windows)
-    done = [0] * len(windows)
-    for reach, block in _doubled(values, max(windows), keep):
-        for k, window in enumerate(windows):
-            if window & reach:
-                part = _faded(block, done[k], keep)
-                so_far = totals[k]
-                totals[k] = part if so_far is None else so_far + part
-                done[k] += reach
-    return [total for total in totals if total is not None]
-
-
-def _doubled(values: Floats, largest: int, keep: float) -> Iterator[tuple[int, Floats]]:
-    """1, 2, 4, ... and the weighted sums of as many values, as long as a window of `largest` has use for them."""
-    block, reach = values, 1
-    yield reach, block
-    while 2 * reach <= largest:
-        block, reach = block + _faded(block, reach, keep), 2 * reach
-        yield reach, block
-
-
-def _faded(values: Floats, lag: int, keep: float) -> Floats:
+def _faded(values: Floats, lag: int, keep: float, at: Instants | None) -> Floats:
     """keep^lag x the value `lag` bars before."""
-    result = lagged(values, lag)
+    result = lagged(values, lag, at)
     return result if keep == 1.0 or not lag else result * keep**lag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 
 from pydantic import Field
@@ -46,6 +47,21 @@ def probabilities(answer: RegimeAnswer) -> tuple[float, ...]:
     )
 
 
+def answered(label: Label, p: Sequence[float], bars_in_label: int, volatility_ratio: float) -> RegimeAnswer:
+    """The answer with the probabilities `p`, in the order of LABELS."""
+    return RegimeAnswer(
+        label=label,
+        p_trend_up=p[0],
+        p_trend_down=p[1],
+        p_range_bound=p[2],
+        p_high_volatility=p[3],
+        p_consolidation=p[4],
+        confidence=p[LABELS.index(label)],
+        bars_in_label=bars_in_label,
+        volatility_ratio=volatility_ratio,
+    )
+
+
 def loss(answer: RegimeAnswer, came_true: str) -> float:
     """Log-loss, -ln p of the label that came true, in nats; 0 is perfect, ln 5 = 1.61 knows nothing, at most 13.8."""
     p = probabilities(answer)[LABELS.index(Label(came_true))]
@@ -55,17 +71,7 @@ def loss(answer: RegimeAnswer, came_true: str) -> float:
 def certain(came_true: str) -> RegimeAnswer:
     """What somebody who knew the truth would have answered: probability 1, loss 0. Run and ratio are not scored: 1."""
     label = Label(came_true)
-    return RegimeAnswer(
-        label=label,
-        p_trend_up=float(label is Label.TREND_UP),
-        p_trend_down=float(label is Label.TREND_DOWN),
-        p_range_bound=float(label is Label.RANGE_BOUND),
-        p_high_volatility=float(label is Label.HIGH_VOLATILITY),
-        p_consolidation=float(label is Label.CONSOLIDATION),
-        confidence=1.0,
-        bars_in_label=1,
-        volatility_ratio=1.0,
-    )
+    return answered(label, [float(one is label) for one in LABELS], bars_in_label=1, volatility_ratio=1.0)
 
 
 def say(question: RegimeQuestion, answer: RegimeAnswer) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ml.bars import Floats, Timeframe
-from ml.capability import Capability, Goals, Rows
+from ml.capability import Capability, Goals, Rows, until_next_bar
 from ml.regime.answer import RegimeAnswer, RegimeQuestion, certain, loss, say
 from ml.regime.columns import FEATURES_FOR_MODELS
 from ml.regime.formula import HALF
@@ -32,10 +32,6 @@ def _horizon_ms(question: RegimeQuestion) -> int:
     return HALF * question.timeframe.milliseconds
 
 
-def _valid_ms(question: RegimeQuestion) -> int:
-    return question.timeframe.milliseconds
-
-
 def _closes(rows: Rows) -> Floats:
     """`sessions` tells it of hourly bars alone."""
     hourly = [question.timeframe is Timeframe.H1 for question in rows.questions]
@@ -53,7 +49,7 @@ REGIME: Capability[RegimeQuestion, RegimeAnswer, str] = Capability(
     features=FEATURES_FOR_MODELS,
     rules=RegimeRules(),
     horizon_ms=_horizon_ms,
-    valid_ms=_valid_ms,
+    valid_ms=until_next_bar,
     truth=truth,
     truth_kind=str,
     loss=loss,

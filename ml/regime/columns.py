@@ -13,17 +13,18 @@ labels before it (hysteresis) and still be a function of the row.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 import numpy as np
 
-from ml.bars import DAY_MS, HOUR_MS, Bars, Floats
-from ml.capability import Question
-from ml.exact import rolling_sum
+from ml.bars import DAY_MS, HOUR_MS, Bars, Floats, Instants
+from ml.exact import Sums
+from ml.price import prices
 from ml.regime.formula import FEWEST_REFERENCES, HALF, REFERENCE, STRETCH, TREND_FROM_Z
 from ml.regime.order import rolling_ranks
 from ml.regime.season import season
 from ml.regime.state import NAMES as STATE_NAMES
-from ml.regime.state import WARMUP, state
+from ml.regime.state import WARMUP, before, state
 from ml.rows import BarFeatures
 
 MODEL_NAMES = (
@@ -67,8 +68,9 @@ _DAY_WEIGHT, _WEEK_WEIGHT = 0.40, 0.25
 """Round figures near the least squares of ln F on coins of 2018-2020; a model corrects the rest."""
 
 
-def columns(bars: Bars, _: Hashable) -> Floats:
-    """One row per bar, shape (n, len(NAMES)); row i depends on the 1,631 bars that end at i. NaN where unknown.
+def columns(bars: Bars, variant: Hashable, at: Instants | None = None) -> Floats:  # noqa: ARG001 - all questions share a row
+    """One row per bar at positions `at` (ascending; all where None), shape (len(at), len(NAMES)); row i depends on the
+    1,631 bars that end there. NaN where unknown.
 
     F is the forecast power of the coming 12 bars; q30, q90, q97 are quantiles of the power of 24 bars over 1,440.
 
@@ -84,32 +86,38 @@ def columns(bars: Bars, _: Hashable) -> Floats:
     - hour (0 .. 23) and weekday (0 Monday .. 6) of the bar's open, UTC.
     """
     first, width = len(STATE_NAMES) + 1, len(MODEL_NAMES)
-    table = np.full((len(bars), len(NAMES)), np.nan)
-    table[:, : first - 1] = state(bars, None)
+    wanted = np.arange(len(bars)) if at is None else at
+    needed = wanted if at is None else before(wanted, LAGS)
+    table = np.full((len(wanted), len(NAMES)), np.nan)
+    table[:, : first - 1] = state(bars, None, at)
     table[:, first - 1] = bars.timeframe.milliseconds / HOUR_MS
-    now = table[:, first : first + width]
+    now = np.empty((len(needed), width))
     with np.errstate(all="ignore"):  # broken prices become NaN, and a NaN stays one
-        for place, column in enumerate(_now(bars)):
+        for place, column in enumerate(_now(bars, needed)):
             now[:, place] = np.round(column, _DECIMALS)
-    for lag in range(1, LAGS + 1):
-        table[lag:, first + lag * width : first + (lag + 1) * width] = now[:-lag]
+    for lag in range(LAGS + 1):
+        there = np.flatnonzero(wanted >= lag)
+        found = now[np.searchsorted(needed, wanted[there] - lag)]
+        table[there, first + lag * width : first + (lag + 1) * width] = found
     return table
 
 
-def _now(bars: Bars) -> tuple[Floats, ...]:
-    """The columns at the bars themselves, in the order of MODEL_NAMES."""
+def _now(bars: Bars, at: Instants) -> tuple[Floats, ...]:
+    """The columns at the bars at positions `at` themselves, in the order of MODEL_NAMES."""
     moves = _moves(bars.close)
     squares, size = moves * moves, np.abs(moves)
     ranges = _squared_ranges(bars, squares)
-    power = {m: _mean(squares, m) * m for m in (12, 18, 24, REFERENCE)}
-    net = {m: _mean(moves, m) * m for m in (12, 18, 96, 480)}
-    q30, q90, q97 = rolling_ranks(power[STRETCH], REFERENCE, FEWEST_REFERENCES, (0.30, 0.90, 0.97)).T
-    coming = season(bars, np.where(np.isnan(size), 0.0, size), _DAY_WEIGHT, _WEEK_WEIGHT)
-    ahead = _forecast(ranges, coming)
+    of_moves, of_squares, of_size, of_ranges = (Means.of(one) for one in (moves, squares, size, ranges))
+    power = {m: of_squares.mean(m, at) * m for m in (12, 18, REFERENCE)}
+    net = {m: of_moves.mean(m, at) * m for m in (12, 18, 96, 480)}
+    of_a_day = of_squares.mean(STRETCH) * STRETCH
+    q30, q90, q97 = rolling_ranks(of_a_day, REFERENCE, FEWEST_REFERENCES, (0.30, 0.90, 0.97), at).T
+    coming = season(bars, np.where(np.isnan(size), 0.0, size), _DAY_WEIGHT, _WEEK_WEIGHT, at)
+    ahead = _forecast(of_ranges, coming, at)
     whole = np.sqrt(power[HALF] + ahead)
     usual = np.sqrt(power[REFERENCE] / REFERENCE)
     calm_bar = q30 / STRETCH
-    opened = bars.open_at.astype(np.int64)
+    opened = bars.open_at[at].astype(np.int64)
     return (
         _log_ratio(q90 - power[12], ahead),  # need_high
         _log_ratio(q30 - power[12], ahead),  # need_calm
@@ -117,11 +125,11 @@ def _now(bars: Bars) -> tuple[Floats, ...]:
         (-net[12] - TREND_FROM_Z * whole) / np.sqrt(ahead),  # down_margin
         _log_ratio(power[12] / 12, calm_bar),  # power_12
         _log_ratio(power[18] / 18, calm_bar),  # power_18
-        _log_ratio(_mean(ranges, 12), calm_bar),  # range_12
+        _log_ratio(of_ranges.mean(12, at), calm_bar),  # range_12
         net[12] / np.sqrt(_positive(power[12])),  # z_12
         net[18] / np.sqrt(_positive(power[18])),  # z_18
-        np.abs(net[12]) / _positive(_mean(size, 12) * 12),  # straight_12
-        np.abs(_mean(moves, 168)) / _positive(_mean(size, 168)),  # straight_168
+        np.abs(net[12]) / _positive(of_size.mean(12, at) * 12),  # straight_12
+        np.abs(of_moves.mean(168, at)) / _positive(of_size.mean(168, at)),  # straight_168
         net[96] / (_positive(usual) * np.sqrt(96.0)),  # move_96
         net[480] / (_positive(usual) * np.sqrt(480.0)),  # move_480
         _log_ratio(ahead / HALF, calm_bar),  # power_ahead
@@ -132,17 +140,17 @@ def _now(bars: Bars) -> tuple[Floats, ...]:
     )
 
 
-def _forecast(ranges: Floats, coming: Floats) -> Floats:
+def _forecast(ranges: Means, coming: Floats, at: Instants) -> Floats:
     """Power expected of the coming 12 bars: a geometric mean of past levels, times the season of the coming hours."""
-    level = np.zeros(len(ranges))
+    level = np.zeros(len(at))
     for window, weight in _WEIGHTS:
-        level = level + weight * np.log(_positive(_mean(ranges, window)))
+        level = level + weight * np.log(_positive(ranges.mean(window, at)))
     return HALF * np.exp(level + np.clip(coming, -2.0, 2.0))
 
 
 def _moves(close: Floats) -> Floats:
     """Log returns, within [-1, 1]; NaN where a price is no price."""
-    price = np.where(np.isfinite(close) & (close > 0.0), close, np.nan)
+    price = prices(close)
     moves = np.full(len(close), np.nan)
     moves[1:] = np.clip(np.log(price[1:] / price[:-1]), -1.0, 1.0)
     return moves
@@ -154,12 +162,22 @@ def _squared_ranges(bars: Bars, squares: Floats) -> Floats:
     return np.where(np.isfinite(span) & (span >= 0.0), span * span / _PARKINSON, squares)
 
 
-def _mean(values: Floats, window: int) -> Floats:
-    """Mean of the valid among the last `window` values; NaN where more than a tenth is missing."""
-    valid = ~np.isnan(values)
-    count = rolling_sum(valid.astype(np.float64), window)
-    total = rolling_sum(np.where(valid, values, 0.0), window)
-    return np.where(count >= 0.9 * window, total / count, np.nan)
+@dataclass(frozen=True, slots=True, eq=False)
+class Means:
+    """Means of the valid among the last values of one series."""
+
+    total: Sums
+    count: Sums
+
+    @staticmethod
+    def of(values: Floats) -> Means:
+        valid = ~np.isnan(values)
+        return Means(Sums.of(np.where(valid, values, 0.0)), Sums.of(valid.astype(np.float64)))
+
+    def mean(self, window: int, at: Instants | None = None) -> Floats:
+        """At positions `at`, at all where None; NaN where more than a tenth of the window is missing."""
+        count = self.count.sum(window, at)
+        return np.where(count >= 0.9 * window, self.total.sum(window, at) / count, np.nan)
 
 
 def _positive(values: Floats) -> Floats:
@@ -171,8 +189,4 @@ def _log_ratio(over: Floats, under: Floats) -> Floats:
     return np.log(np.clip(over / _positive(under), 1.0 / _MOST_RATIO, _MOST_RATIO))
 
 
-def _no_variant(_: Question) -> Hashable:
-    return None
-
-
-FEATURES_FOR_MODELS = BarFeatures(NAMES, WARMUP, WARMUP, columns, _no_variant)
+FEATURES_FOR_MODELS = BarFeatures(NAMES, WARMUP, WARMUP, columns)

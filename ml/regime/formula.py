@@ -13,8 +13,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ml.bars import Bars, Floats
+from ml.bars import Bars, Floats, Instants
 from ml.exact import rolling_sum
+from ml.price import prices
 
 Codes = NDArray[np.int64]
 
@@ -66,23 +67,29 @@ def stretches(close: Floats) -> tuple[Floats, Floats]:
     return power, np.round(np.clip(z, -LARGEST_Z, LARGEST_Z), 6)
 
 
-def percentile(values: Floats, reference: Floats) -> Floats:
-    """Share of the 1,440 `reference` entries ending at each position that are <= the value there; (n,), in [0, 1].
+def percentile(values: Floats, reference: Floats, at: Instants | None = None) -> Floats:
+    """Share of the 1,440 `reference` entries ending at each position that are <= the value there, at positions `at`
+    (all where None); (len(at),), in [0, 1].
 
     Missing references are left out; NaN where fewer than 1,296 are valid or the value is missing. A count of whole
     numbers, so it is the same wherever the array begins.
     """
-    share = np.full(len(values), np.nan)
-    if len(values) < REFERENCE:
+    wanted = np.arange(len(values)) if at is None else at
+    share = np.full(len(wanted), np.nan)
+    full = np.flatnonzero(wanted >= REFERENCE - 1)
+    if not len(full):
         return share
-    windows = sliding_window_view(reference, REFERENCE)
-    at_end = values[REFERENCE - 1 :]
+    windows, wanted = sliding_window_view(reference, REFERENCE), wanted[full]
+    at_end = values[wanted]
     below = np.concatenate(
-        [(windows[i : i + _CHUNK] <= at_end[i : i + _CHUNK, None]).sum(axis=1) for i in range(0, len(windows), _CHUNK)]
+        [
+            (windows[part - (REFERENCE - 1)] <= values[part][:, None]).sum(axis=1)
+            for part in np.split(wanted, range(_CHUNK, len(wanted), _CHUNK))
+        ]
     )
-    valid = rolling_sum((~np.isnan(reference)).astype(np.float64), REFERENCE)[REFERENCE - 1 :]
+    valid = rolling_sum((~np.isnan(reference)).astype(np.float64), REFERENCE, wanted)
     enough = (valid >= FEWEST_REFERENCES) & ~np.isnan(at_end)
-    share[REFERENCE - 1 :][enough] = below[enough] / valid[enough]
+    share[full[enough]] = below[enough] / valid[enough]
     return share
 
 
@@ -94,29 +101,33 @@ def codes(z: Floats, v: Floats) -> Codes:
     return np.where(known, np.where(v >= HIGH_FROM_V, HIGH_VOLATILITY, trend), NO_LABEL).astype(np.int64)
 
 
-def closing_hours(bars: Bars) -> NDArray[np.bool_]:
-    """Whether the market is closed for part of the week, told from the last 1,464 bars alone; (n,).
+def closing_hours(bars: Bars, at: Instants | None = None) -> NDArray[np.bool_]:
+    """Whether the market is closed for part of the week, told from the last 1,464 bars alone, at positions `at` (all
+    where None); (len(at),).
 
     False before bar 1,463: no label stands there either.
     """
-    closes = np.zeros(len(bars), dtype=np.bool_)
     steps = HISTORY - 1
-    took = bars.open_at[steps:] - bars.open_at[:-steps]
-    closes[steps:] = took > MOST_OPEN_SHARE * steps * bars.timeframe.milliseconds
-    return closes
+    here, took = _took(bars, steps, at)
+    return (here >= steps) & (took > MOST_OPEN_SHARE * steps * bars.timeframe.milliseconds)
 
 
-def missing_bars(bars: Bars) -> Codes:
-    """Bars that are absent within the last 24, at each bar, by the clock; 0 before bar 24. Shape (n,)."""
-    missing = np.zeros(len(bars), dtype=np.int64)
-    took = bars.open_at[STRETCH:] - bars.open_at[:-STRETCH]
-    missing[STRETCH:] = np.maximum(took // bars.timeframe.milliseconds - STRETCH, 0)
-    return missing
+def missing_bars(bars: Bars, at: Instants | None = None) -> Codes:
+    """Bars that are absent within the last 24, at each bar of `at` (all where None), by the clock; 0 before bar 24.
+    Shape (len(at),)."""
+    here, took = _took(bars, STRETCH, at)
+    return np.where(here >= STRETCH, np.maximum(took // bars.timeframe.milliseconds - STRETCH, 0), 0)
+
+
+def _took(bars: Bars, steps: int, at: Instants | None) -> tuple[Instants, Instants]:
+    """Positions, and the time (ms) from the bar `steps` before each to it."""
+    here = np.arange(len(bars)) if at is None else at
+    return here, bars.open_at[here] - bars.open_at[np.maximum(here - steps, 0)]
 
 
 def _log_ratio(close: Floats, step: int) -> Floats:
     """ln(close[i] / close[i - step]); NaN where either price is no price."""
-    price = np.where(np.isfinite(close) & (close > 0.0), close, np.nan)
+    price = prices(close)
     moved = np.full(len(close), np.nan)
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         moved[step:] = np.log(price[step:] / price[:-step])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,17 +28,17 @@ _OUTLIERS = 0.002
 def bars_of(rows: Rows) -> Floats:
     """The model's columns at the 9 bars that each row holds, oldest first, shape (n, 9, 18). KeyError where a column is
     missing."""
-    return rows.values[:, _places(rows.names, _OLDEST_FIRST)].reshape(len(rows), BARS, WIDTH)
+    return rows.columns(_OLDEST_FIRST).reshape(len(rows), BARS, WIDTH)
 
 
 def newest(rows: Rows) -> Floats:
     """The model's columns at the row's own bar, shape (n, 18)."""
-    return rows.values[:, _places(rows.names, MODEL_NAMES)]
+    return rows.columns(MODEL_NAMES)
 
 
 def of_the_rules(rows: Rows) -> Floats:
     """The columns of version 0, shape (n, 7)."""
-    return rows.values[:, _places(rows.names, STATE_NAMES)]
+    return rows.columns(STATE_NAMES)
 
 
 def mirrored(values: Floats, labels: Codes) -> tuple[Floats, Codes]:
@@ -87,12 +86,6 @@ class Scale:
         cut = np.clip(_round_the_clock(values), self.low, self.high)
         seen = (cut - np.asarray(self.mean)) / np.asarray(self.spread)
         return np.where(np.isnan(seen), 0.0, seen)
-
-
-@lru_cache(maxsize=8)
-def _places(names: tuple[str, ...], wanted: tuple[str, ...]) -> Codes:
-    places = {name: place for place, name in enumerate(names)}
-    return np.asarray([places[name] for name in wanted])
 
 
 def _round_the_clock(values: Floats) -> Floats:

@@ -18,9 +18,10 @@ import numpy as np
 from ml.artefacts import Runner, onnx_runner
 from ml.bars import HOUR_MS, Floats
 from ml.capability import Rows, Truth
-from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons
+from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons, numbers_of
+from ml.measured import ranges_of
 from ml.parity import check
-from ml.regime.columns import BAR_HOURS, MODEL_NAMES
+from ml.regime.columns import BAR_HOURS, MODEL_NAMES, NAMES
 from ml.regime.decision import Decision, macro_f1, switched, tuned
 from ml.regime.formula import LABELS, Codes
 from ml.regime.inputs import NET_WIDTH, WIDTH, Scale, bars_of, mirrored, newest
@@ -99,12 +100,7 @@ class RegimeLearner:
 
     def load(self, artefact: Artefact, version: int) -> RegimeModel:
         """The predictor of an artefact. Raises BadArtefact for another learner's, or for other columns."""
-        if artefact.learner != self.name:
-            raise BadArtefact(f"an artefact of {artefact.learner}, where {self.name} was expected")
-        try:
-            told = artefact.numbers
-            if tuple(told["columns"]) != MODEL_NAMES:
-                raise BadArtefact("the model reads other columns than there are")
+        with numbers_of(artefact, self.name, MODEL_NAMES) as told:
             chances = Chances(
                 _runner(artefact.onnx["trees"], WIDTH),
                 _runner(artefact.onnx["net"], NET_WIDTH),
@@ -112,10 +108,8 @@ class RegimeLearner:
                 float(told["temperature"]),
             )
             decision = Decision(tuple(map(float, told["log_weights"])), float(told["margin"]))
-            ranges = {name: (float(low), float(high)) for name, (low, high) in told["ranges"].items()}
+            ranges = ranges_of(told["ranges"], NAMES)
             return RegimeModel(version, ranges, chances, decision, tuple(told["usual"]), str(told["fitted"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadArtefact(f"numbers of the model are missing: {type(error).__name__}: {error}") from error
 
 
 LEARNER = RegimeLearner()

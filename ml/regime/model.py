@@ -10,7 +10,7 @@ import numpy as np
 from ml.artefacts import Runner
 from ml.bars import Floats
 from ml.capability import CannotAnswer, Given, Rows, Term, Why
-from ml.regime.answer import RegimeAnswer
+from ml.regime.answer import RegimeAnswer, answered
 from ml.regime.columns import MODEL_NAMES
 from ml.regime.decision import Decision, run_length
 from ml.regime.formula import LABELS, Codes, codes
@@ -101,17 +101,7 @@ class RegimeModel:
         given = []
         for i, (code, p) in enumerate(zip(path[:, -1].tolist(), shares.tolist(), strict=True)):
             p = [min(one, 1.0) for one in p]
-            answer = RegimeAnswer(
-                label=LABELS[code],
-                p_trend_up=p[0],
-                p_trend_down=p[1],
-                p_range_bound=p[2],
-                p_high_volatility=p[3],
-                p_consolidation=p[4],
-                confidence=p[code],
-                bars_in_label=int(run[i]),
-                volatility_ratio=float(ratio[i]),
-            )
+            answer = answered(LABELS[code], p, int(run[i]), float(ratio[i]))
             why = reasons(values[i], answer, LABELS[best[i]], self.fitted)
             given.append(Given(answer, p[code], "", why))
         return given

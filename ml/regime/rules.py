@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import log
 
 from ml.capability import CannotAnswer, Given, Rows, Term, Why
-from ml.regime.answer import RegimeAnswer
+from ml.regime.answer import RegimeAnswer, answered
 from ml.regime.formula import (
     HIGH_FROM_V,
     LABELS,
@@ -96,17 +96,7 @@ def _answers(rows: Rows) -> list[Given[RegimeAnswer]]:
     shares = probabilities(z, v, rows.column("sessions")).tolist()
     given = []
     for record, code, p in zip(_records(rows), codes(z, v).tolist(), shares, strict=True):
-        answer = RegimeAnswer(
-            label=LABELS[code],
-            p_trend_up=p[0],
-            p_trend_down=p[1],
-            p_range_bound=p[2],
-            p_high_volatility=p[3],
-            p_consolidation=p[4],
-            confidence=p[code],
-            bars_in_label=int(record["bars_in_label"]),
-            volatility_ratio=record["volatility_ratio"],
-        )
+        answer = answered(LABELS[code], p, int(record["bars_in_label"]), record["volatility_ratio"])
         given.append(Given(answer, p[code], "", _reasons(record, answer)))
     return given
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
 from ml.bars import Bars, Instants
 from ml.capability import Question
+from ml.hindsight import in_hindsight, newest_closed
 from ml.regime.formula import (
     HALF,
     HISTORY,
@@ -34,19 +34,7 @@ def truth(questions: Sequence[Question], as_of: Instants, market: Market) -> lis
     longer change: a truth once given stays, whatever bars follow. None for an unknown symbol, too little history (1,464
     bars), a stretch in which nothing moved, and where a market without closing hours misses a bar in the window.
     """
-    found: list[str | None] = [None] * len(questions)
-    series: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for i, question in enumerate(questions):
-        series[question.symbol, question.timeframe].append(i)
-    for members in series.values():
-        first = questions[members[0]]
-        timeline = market.timeline(first.symbol, first.timeframe)
-        if timeline is not None:
-            bars = timeline.latest()
-            at = np.searchsorted(bars.close_at, as_of[members], side="right") - 1
-            for i, code in zip(members, hindsight(bars, at), strict=True):
-                found[i] = None if code == NO_LABEL else LABELS[code].value
-    return found
+    return in_hindsight(questions, as_of, market, _told)
 
 
 def hindsight(bars: Bars, at: Instants) -> Codes:
@@ -60,6 +48,11 @@ def hindsight(bars: Bars, at: Instants) -> Codes:
     path = np.where(raw == NO_LABEL, NO_LABEL, settled_path(raw))
     result[asked] = path[at[asked] - start]
     return result
+
+
+def _told(question: Question, bars: Bars, as_of: Instants) -> list[str | None]:  # noqa: ARG001 - all have one answer
+    codes_of = hindsight(bars, newest_closed(bars, as_of)).tolist()
+    return [None if code == NO_LABEL else LABELS[code].value for code in codes_of]
 
 
 def _renewed_before(bars: Bars, first: int) -> tuple[int, Codes]:

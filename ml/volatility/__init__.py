@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ml.bars import Floats, Timeframe
-from ml.capability import Capability, Goals, Rows
+from ml.capability import Capability, Goals, Rows, until_next_bar
 from ml.strata import by_market
 from ml.volatility.answer import VolatilityAnswer, say
 from ml.volatility.features import FEATURES
@@ -17,10 +17,6 @@ __all__ = ["VOLATILITY", "Horizon", "VolatilityAnswer", "VolatilityQuestion"]
 
 def _horizon_ms(question: VolatilityQuestion) -> int:
     return question.horizon.milliseconds
-
-
-def _valid_ms(question: VolatilityQuestion) -> int:
-    return question.timeframe.milliseconds
 
 
 def _replayed(symbol: str, timeframe: Timeframe) -> tuple[VolatilityQuestion, ...]:
@@ -51,7 +47,7 @@ VOLATILITY: Capability[VolatilityQuestion, VolatilityAnswer, float] = Capability
     goals=Goals({"coverage_80": (0.77, 0.83), "coverage_90": (0.87, 0.93)}, least_ratio=0.6),
     rules=VolatilityRules(),
     horizon_ms=_horizon_ms,
-    valid_ms=_valid_ms,
+    valid_ms=until_next_bar,
     truth=truth,
     truth_kind=float,
     loss=loss,

@@ -7,13 +7,15 @@ last bits of a logarithm differ between machines, and a tree's answer must not h
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 
-from ml.bars import Bars, Floats
-from ml.exact import rolling_mean
+from ml.bars import Bars, Floats, Instants
+from ml.exact import picked, rolling_mean
 from ml.volatility.kernel import HOURLY, moves_of, positive, trades_weekends
 from ml.volatility.measures import above_trough, below_peak, falls, jumps, ranges, signed_moves, squares, volumes
-from ml.volatility.season import hour_of_week
+from ml.week import hour_of_week
 
 RANGES = (1, 3, 6, 12, 24, 72, 168, 336)
 SQUARES = (1, 6, 24, 168, 720)
@@ -43,26 +45,27 @@ WARMUP = HOURLY.at_least
 _DECIMALS = 4
 
 
-def columns(bars: Bars) -> Floats:
-    """One row per hourly bar, shape (len(bars), len(OWN)); row i depends on the `WARMUP` bars that end at i alone.
+def columns(bars: Bars, variant: Hashable = None, at: Instants | None = None) -> Floats:  # noqa: ARG001 - one row for all
+    """One row per hourly bar at positions `at` (all where None), shape (len(at), len(OWN)); row i depends on the
+    `WARMUP` bars that end there alone.
 
     NaN where an input is missing or not positive.
     """
     with np.errstate(all="ignore"):  # broken prices become NaN, and a NaN stays one
-        moves = moves_of(bars)
-        level = positive(rolling_mean(moves.variance, HOURLY.level))
+        moves, slots = moves_of(bars), hour_of_week(picked(bars.open_at, at))
+        level = positive(rolling_mean(moves.variance, HOURLY.level, at))
         squared = np.minimum(moves.squared, 1.0)
         found = [
-            np.where(trades_weekends(bars.open_at, HOURLY.level), 1.0, 0.0),
-            hour_of_week(bars.open_at) % 24.0,
-            hour_of_week(bars.open_at) // 24.0,
-            *ranges(moves.root, level, RANGES),
-            *squares(squared, level, SQUARES),
-            *falls(moves.change, level, FALLS),
-            *signed_moves(moves.change, level, MOVES),
-            *below_peak(moves.close, level, PEAKS),
-            *above_trough(moves.close, level, PEAKS),
-            *jumps(squared, level, JUMPS),
-            *volumes(bars.volume, VOLUMES),
+            np.where(trades_weekends(bars.open_at, HOURLY.level, at), 1.0, 0.0),
+            slots % 24.0,
+            slots // 24.0,
+            *ranges(moves.root, level, RANGES, at),
+            *squares(squared, level, SQUARES, at),
+            *falls(moves.change, level, FALLS, at),
+            *signed_moves(moves.change, level, MOVES, at),
+            *below_peak(moves.close, level, PEAKS, at),
+            *above_trough(moves.close, level, PEAKS, at),
+            *jumps(squared, level, JUMPS, at),
+            *volumes(bars.volume, VOLUMES, at),
         ]
         return np.round(np.column_stack(found), _DECIMALS)

@@ -19,8 +19,10 @@ import numpy as np
 from ml.artefacts import Runner
 from ml.bars import Floats
 from ml.capability import Rows
+from ml.learning import finite
+from ml.standard import Standard
 from ml.volatility.constants import BANDS
-from ml.volatility.inputs import COLUMNS, N_INPUTS, N_LINEAR, Scale, panel_known
+from ml.volatility.inputs import COLUMNS, N_INPUTS, N_LINEAR, panel_known
 from ml.volatility.misses import MISS_NAMES, WINDOWS
 
 #: Inputs on which the width of the band depends, besides what the past tells (`past_of`) and the forecast itself.
@@ -70,14 +72,14 @@ class Step:
     def of_numbers(told: Mapping[str, Any]) -> Step:
         """Back. KeyError, TypeError or ValueError where the numbers are not those of a step."""
         return Step(
-            _numbers(told["with_panel"], N_LINEAR + 1),
-            _numbers(told["without_panel"], N_LINEAR + 1),
-            _numbers(told["rules"], N_LINEAR + 1),
-            _numbers(told["shares"], len(PARTS)),
+            finite(told["with_panel"], (N_LINEAR + 1,)),
+            finite(told["without_panel"], (N_LINEAR + 1,)),
+            finite(told["rules"], (N_LINEAR + 1,)),
+            finite(told["shares"], (len(PARTS),)),
             float(told["shift"]),
-            _numbers(told["width"], N_WIDTH),
-            _numbers(told["centre"], N_CENTRE),
-            _numbers(told["quantiles"], len(BANDS)),
+            finite(told["width"], (N_WIDTH,)),
+            finite(told["centre"], (N_CENTRE,)),
+            finite(told["quantiles"], (len(BANDS),)),
         )
 
 
@@ -85,7 +87,7 @@ class Step:
 class Ensemble:
     """`steps` by h. `nets` correct the base, `trees` version 0, each by the mean of what they say."""
 
-    scale: Scale
+    standard: Standard
     steps: Mapping[int, Step]
     nets: Sequence[Runner]
     trees: Sequence[Runner]
@@ -129,15 +131,15 @@ def mixed(said: Sequence[Floats], shares: Floats) -> Floats:
     return result
 
 
-def rules_as_linear(scale: Scale, constant: float, weights: Mapping[str, float]) -> Floats:
+def rules_as_linear(standard: Standard, constant: float, weights: Mapping[str, float]) -> Floats:
     """Version 0's sum of weight x term as weights of scaled inputs, shape (N_LINEAR + 1,), the constant last. A term
     beyond what inputs may be counts as that."""
     result = np.zeros(N_LINEAR + 1)
     result[-1] = constant
     for name, weight in weights.items():
         at = COLUMNS.index(name)
-        result[at] = weight * scale.deviation[at]
-        result[-1] += weight * scale.mean[at]
+        result[at] = weight * standard.deviation[at]
+        result[-1] += weight * standard.mean[at]
     return result
 
 
@@ -186,10 +188,3 @@ def _mean_of(runners: Sequence[Runner], read: Floats) -> Floats:
     for runner in runners:
         told += runner.run(read)[:, 0]
     return told / max(len(runners), 1)
-
-
-def _numbers(told: Any, n: int) -> Floats:  # noqa: ANN401 - JSON
-    found = np.array(told, dtype=np.float64)
-    if found.shape != (n,) or not np.isfinite(found).all():
-        raise ValueError(f"{n} finite numbers are needed, not {found.shape}")
-    return found

@@ -9,7 +9,6 @@ import numpy as np
 
 from ml.bars import Floats, Instants, Timeframe
 from ml.capability import CannotAnswer, Question, Rows, Why
-from ml.panel import PanelColumns
 from ml.rows import BarFeatures
 from ml.timeline import Market
 from ml.volatility.columns import OWN, WARMUP, columns
@@ -29,7 +28,7 @@ class VolatilityFeatures:
 
     hourly: BarFeatures
     daily: BarFeatures
-    own: PanelColumns
+    own: BarFeatures
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,21 +66,9 @@ class VolatilityFeatures:
         return Rows(NAMES, values, tuple(questions), as_of, through, tuple(cannot))
 
     def _for_models(self, questions: Sequence[Question], as_of: Instants, through: Instants, market: Market) -> Floats:
-        own = self._own(questions, as_of, market)
+        own = self.own.rows(questions, as_of, market).values
         always = own[:, OWN.index("always")] == 1.0
         return np.concatenate([own, market_columns(market, as_of, through, always)], axis=1)
-
-    def _own(self, questions: Sequence[Question], as_of: Instants, market: Market) -> Floats:
-        result = np.full((len(questions), len(OWN)), np.nan)
-        symbols, of_symbol = np.unique([question.symbol for question in questions], return_inverse=True)
-        for number, symbol in enumerate(symbols.tolist()):
-            timeline = market.timeline(symbol, Timeframe.H1)
-            here = np.flatnonzero(of_symbol == number)
-            if timeline is None:
-                continue
-            times, of_time = np.unique(as_of[here], return_inverse=True)
-            result[here] = self.own.member(timeline, times).values[of_time]
-        return result
 
 
 def _bars_ahead(question: Question) -> Hashable:
@@ -92,5 +79,5 @@ def _bars_ahead(question: Question) -> Hashable:
 FEATURES = VolatilityFeatures(
     hourly=BarFeatures(NAMES, HOURLY_WARMUP, HOURLY.at_least, kernel, _bars_ahead),
     daily=BarFeatures(NAMES, DAILY_WARMUP, DAILY.at_least, kernel, _bars_ahead),
-    own=PanelColumns(columns, len(OWN), WARMUP, HOURLY.at_least),
+    own=BarFeatures(OWN, WARMUP, HOURLY.at_least, columns),
 )

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from ml import parity
 from ml.artefacts import onnx_runner
-from ml.bars import DAY_MS, WEEK_MS, Floats, Instants
+from ml.bars import DAY_MS, Floats, Instants
+from ml.folds import MEMBERS, Fold, drawn
+from ml.learning import Fit
+from ml.standard import Standard
 from ml.volatility.constants import RULES, TERMS
 from ml.volatility.ensemble import (
     PARTS,
@@ -27,11 +30,9 @@ from ml.volatility.ensemble import (
     rules_as_linear,
 )
 from ml.volatility.held_out import LARGEST_RATIO, RIDGE, band_of, level_of, qlike, shares_of, together
-from ml.volatility.inputs import FROM_PANEL, HOURS, N_INPUTS, Scale, panel_known
+from ml.volatility.inputs import FROM_PANEL, HOURS, N_INPUTS, inputs_of, panel_known
 from ml.volatility.season import Kind
 
-MEMBERS = 3
-BLOCK_MS = 8 * WEEK_MS
 #: Lessons this near to a block that is left out are left out too: their truths and features reach into it.
 PURGED_MS = 3 * DAY_MS
 #: Of the instants of the lessons, the share at which the panel is taken for unknown.
@@ -78,15 +79,6 @@ class Taught:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """What came of it: ONNX models by name, numbers as JSON takes them, and a report."""
-
-    onnx: Mapping[str, bytes]
-    numbers: Mapping[str, Any]
-    report: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Member:
     """One member: its linear bases by h (panel known, panel unknown), its two ONNX models, and what each part says of
     the lessons that it left out, at `out` (`PARTS`)."""
@@ -105,10 +97,11 @@ def fit(taught: Taught, kind: Kind, seed: int, tell: Callable[[float], None]) ->
     Raises BadArtefact where an export fails its parity gate.
     """
     random = np.random.default_rng(seed)
-    scale = Scale.of(taught.columns)
-    inputs = scale.inputs(taught.columns, taught.hours, taught.calendar, panel=_panel_shown(taught.as_of, random))
+    standard = Standard.of(taught.columns)
+    panel = drawn(taught.as_of, random) >= PANEL_UNKNOWN
+    inputs = inputs_of(standard, taught.columns, taught.hours, taught.calendar, panel=panel)
     by_h = {h: taught.hours == h for h in np.unique(taught.hours).astype(int).tolist()}
-    rules = {h: _rules(scale, kind, h) for h in by_h}
+    rules = {h: _rules(standard, kind, h) for h in by_h}
     members: list[_Member] = []
     for number in range(MEMBERS):
         members.append(_member(taught, inputs, rules, number, seed + number, random))
@@ -127,18 +120,17 @@ def fit(taught: Taught, kind: Kind, seed: int, tell: Callable[[float], None]) ->
     onnx = {f"{kind.name}_net_{number}": one.net for number, one in enumerate(members)}
     onnx |= {f"{kind.name}_trees_{number}": one.trees for number, one in enumerate(members)}
     numbers = {
-        "mean": scale.mean.tolist(),
-        "deviation": scale.deviation.tolist(),
+        **standard.to_numbers(),
         "steps": {h: step.to_numbers() for h, step in steps.items()},
         "members": MEMBERS,
     }
     return Fit(onnx, numbers, {"lessons": len(taught), "held_out_qlike": losses, "shares": chosen})
 
 
-def _rules(scale: Scale, kind: Kind, h: int) -> Floats:
+def _rules(standard: Standard, kind: Kind, h: int) -> Floats:
     rule = RULES[kind, next(one for one in HOURS if one.bars == h)]
     weights = {name: weight for name, weight in zip(TERMS, rule.weights, strict=True) if weight}
-    return rules_as_linear(scale, rule.constant, weights)
+    return rules_as_linear(standard, rule.constant, weights)
 
 
 def _member(
@@ -151,16 +143,15 @@ def _member(
 ) -> _Member:
     from ml.fitting import nets, trees
 
-    out = (taught.as_of // BLOCK_MS) % MEMBERS == number
-    shown = ~out & ~_near(taught.as_of, number)
+    seen = Fold.of(number, taught.as_of, PURGED_MS)
+    out, shown, few = seen.out, seen.shown, seen.judged
     bases = _bases(inputs[shown], taught.hours[shown], taught.log_ratio[shown])
     base = base_of(bases, inputs, taught.hours)
     first = base_of({h: (one, one) for h, one in rules.items()}, inputs, taught.hours)
     left = np.clip(taught.log_ratio - base, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
     read = inputs[:, :N_INPUTS]
-    few = np.flatnonzero(out)[::5]  # enough to choose an epoch by
     lesson, judged = nets.Lesson(read[shown], left[shown, None]), nets.Lesson(read[few], left[few, None])
-    net, _ = nets.fitted(lesson, judged, 1, _loss, nets.Recipe(**NET), seed)  # type: ignore[arg-type]
+    net, _ = nets.fitted(lesson, judged, 1, _loss, nets.Recipe(**NET), seed)  # type: ignore[arg-type]  # the loss is torch's, which types as Any
     net_model = nets.to_onnx(net, N_INPUTS)
     parity.check(lambda x: nets.predicted(net, x), onnx_runner(net_model), read, random, largest=10.0)
     ratio = np.exp(np.clip(taught.log_ratio - first, *RATIOS))
@@ -190,16 +181,6 @@ def _step(
 def _loss(out: Any, target: Any) -> Any:  # noqa: ANN401 - tensors, whose library is not known here
     apart = target[:, 0] - out[:, 0]
     return apart.exp() - apart + 0.25 * apart * apart
-
-
-def _panel_shown(as_of: Instants, random: np.random.Generator) -> NDArray[np.bool_]:
-    times, of_time = np.unique(as_of, return_inverse=True)
-    return np.asarray(random.random(len(times)) >= PANEL_UNKNOWN)[of_time]
-
-
-def _near(as_of: Instants, member: int) -> NDArray[np.bool_]:
-    before, after = (((as_of + shift) // BLOCK_MS) % MEMBERS == member for shift in (PURGED_MS, -PURGED_MS))
-    return np.asarray(before | after)
 
 
 def _bases(inputs: Floats, hours: Floats, truths: Floats) -> dict[int, tuple[Floats, Floats]]:

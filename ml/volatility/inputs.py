@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.bars import Floats, Timeframe
 from ml.capability import Rows
+from ml.standard import Standard
 from ml.volatility.columns import FALLS, MOVES, PEAKS
 from ml.volatility.market import MARKET
 from ml.volatility.question import Horizon, VolatilityQuestion, horizons_on
+from ml.week import waves
 
 #: Inputs by what they tell; `explain` sets a group to its usual values to see what it did.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -35,7 +35,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "market": MARKET[:-1],
 }
 COLUMNS = tuple(name for group in GROUPS.values() for name in group)
-FROM_PANEL = tuple(name in GROUPS["market"] for name in COLUMNS)
+FROM_PANEL = np.array([name in GROUPS["market"] for name in COLUMNS])
 #: After the columns: whether the panel is known, the horizon as ln h about its middle and its square, and waves of the
 #: day and of the week.
 N_INPUTS = len(COLUMNS) + 3 + 8
@@ -43,83 +43,55 @@ N_INPUTS = len(COLUMNS) + 3 + 8
 N_LINEAR = N_INPUTS + 24 + 7
 CALENDAR = ("hour", "weekday")
 _KNOWN_AT = len(COLUMNS)
+_PANEL_SIGN = COLUMNS.index("market_range_1")
 #: Inputs that tell the hour and the day.
 CALENDAR_AT = list(range(_KNOWN_AT + 3, N_LINEAR))
 #: What each input usually is: 0, its mean in the lessons; every hour of the day and every day of the week alike.
 USUAL = np.array([0.0] * N_INPUTS + [1.0 / 24.0] * 24 + [1.0 / 7.0] * 7)
 HOURS = horizons_on(Timeframe.H1)
-#: Inputs beyond this many standard deviations are taken for it.
-LARGEST = 5.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scale:
-    """Means and standard deviations of `COLUMNS` in the lessons, shape (len(COLUMNS),)."""
+def inputs_of(
+    standard: Standard, values: Floats, hours: Floats, calendar: Floats, *, panel: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Inputs of a linear base, shape (n, N_LINEAR), finite; the first N_INPUTS are those of nets and trees.
 
-    mean: Floats
-    deviation: Floats
-
-    @staticmethod
-    def of(values: Floats) -> Scale:
-        """From columns (n, len(COLUMNS)), NaN where missing; a column never known is 0, 1."""
-        known = ~np.isnan(values)
-        count = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, values, 0.0).sum(axis=0) / count
-        spread = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
-        return Scale(mean, np.where(spread > 1e-9, spread, 1.0))
-
-    def inputs(
-        self, values: Floats, hours: Floats, calendar: Floats, *, panel: NDArray[np.bool_] | None = None
-    ) -> Floats:
-        """Inputs of a linear base, shape (n, N_LINEAR), finite; the first N_INPUTS are those of nets and trees.
-
-        `hours` is h of each row (n,), `calendar` its `CALENDAR` (n, 2). Where `panel` is False, the panel is taken for
-        unknown. Elementwise: a row has the same bits alone and among many.
-        """
-        scaled = (values - self.mean) / self.deviation
-        known = ~np.isnan(values[:, COLUMNS.index("market_range_1")])
-        if panel is not None:
-            known &= panel
-        scaled[:, FROM_PANEL] = np.where(known[:, None], scaled[:, FROM_PANEL], np.nan)
-        result = np.empty((len(values), N_LINEAR))
-        result[:, : len(COLUMNS)] = np.clip(np.where(np.isnan(scaled), 0.0, scaled), -LARGEST, LARGEST)
-        ahead = (np.log(hours) - _MIDDLE) / _WIDTH
-        result[:, _KNOWN_AT] = known
-        result[:, _KNOWN_AT + 1] = ahead
-        result[:, _KNOWN_AT + 2] = ahead * ahead - 1.0
-        hour, day = calendar[:, 0], calendar[:, 1]
-        turn, week = hour / 24.0, (day + hour / 24.0) / 7.0
-        for k, (share, times) in enumerate((share, times) for share in (turn, week) for times in (1.0, 2.0)):
-            result[:, _KNOWN_AT + 3 + 2 * k] = np.sin(2.0 * np.pi * times * share) * _ROOT_TWO
-            result[:, _KNOWN_AT + 4 + 2 * k] = np.cos(2.0 * np.pi * times * share) * _ROOT_TWO
-        result[:, N_INPUTS : N_INPUTS + 24] = hour[:, None] == np.arange(24.0)
-        result[:, N_INPUTS + 24 :] = day[:, None] == np.arange(7.0)
-        return result
+    `values` are `COLUMNS` of the rows, and `standard` what they are in the lessons; `hours` is h of each row (n,),
+    `calendar` its `CALENDAR` (n, 2). Where `panel` is False, the panel is taken for unknown. Elementwise: a row has the
+    same bits alone and among many.
+    """
+    known = ~np.isnan(values[:, _PANEL_SIGN])
+    if panel is not None:
+        known &= panel
+    result = np.empty((len(values), N_LINEAR))
+    result[:, : len(COLUMNS)] = standard.scaled(values, unknown=FROM_PANEL & ~known[:, None])
+    ahead = (np.log(hours) - _MIDDLE) / _WIDTH
+    result[:, _KNOWN_AT] = known
+    result[:, _KNOWN_AT + 1] = ahead
+    result[:, _KNOWN_AT + 2] = ahead * ahead - 1.0
+    hour, day = calendar[:, 0], calendar[:, 1]
+    result[:, _KNOWN_AT + 3 : N_INPUTS] = waves(hour, day, (1.0, 2.0))
+    result[:, N_INPUTS : N_INPUTS + 24] = hour[:, None] == np.arange(24.0)
+    result[:, N_INPUTS + 24 :] = day[:, None] == np.arange(7.0)
+    return result
 
 
-_ROOT_TWO = math.sqrt(2.0)
 _MIDDLE, _WIDTH = float(np.mean(np.log([h.bars for h in HOURS]))), float(np.std(np.log([h.bars for h in HOURS])))
 
 
 def panel_known(inputs: Floats) -> NDArray[np.bool_]:
-    """Which rows of `Scale.inputs` know the panel."""
+    """Which rows of `inputs_of` know the panel."""
     return inputs[:, _KNOWN_AT] > 0.5
 
 
 def columns_of(rows: Rows) -> Floats:
     """`COLUMNS` of the rows, shape (n, len(COLUMNS))."""
-    return rows.values[:, positions(rows.names)]
+    return rows.columns(COLUMNS)
 
 
 def calendar_of(rows: Rows) -> Floats:
     """`CALENDAR` of the rows, shape (n, 2)."""
-    return np.column_stack([rows.column(name) for name in CALENDAR])
-
-
-def positions(names: Sequence[str]) -> list[int]:
-    """Where `COLUMNS` stand among `names`."""
-    at = {name: position for position, name in enumerate(names)}
-    return [at[name] for name in COLUMNS]
+    return rows.columns(CALENDAR)
 
 
 def hours_of(rows: Rows) -> Floats:

@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bars import DAY_MS, HOUR_MS, Bars, Floats, Instants, Timeframe
-from ml.exact import rolling_mean, rolling_sum
+from ml.exact import Sums, picked, rolling_mean, rolling_sum
+from ml.lags import clock_time
+from ml.price import plain_prices
 from ml.volatility.misses import MISS_NAMES, USUAL_MEAN, USUAL_SPREAD, misses
 from ml.volatility.own_season import own_season
 from ml.volatility.reference import REFERENCE_NAMES, Reference, reference
-from ml.volatility.season import SATURDAY, Kind, coming, hour_of_week, past
+from ml.volatility.season import Kind, coming, past
+from ml.week import SATURDAY, hour_of_week
 
 #: One row. Variances are relative to the symbol's own level, in natural logs: 0 is "as usual this month".
 NAMES = (
@@ -78,8 +81,9 @@ HOURLY_WARMUP = 2_240
 DAILY_WARMUP = 512
 
 
-def kernel(bars: Bars, variant: Hashable) -> Floats:
-    """Feature rows of 1h or 1d bars, shape (len(bars), len(NAMES)); NaN where an input is missing or not positive.
+def kernel(bars: Bars, variant: Hashable, at: Instants | None = None) -> Floats:
+    """Feature rows of 1h or 1d bars at positions `at` (all where None), shape (len(at), len(NAMES)); NaN where an input
+    is missing or not positive.
 
     `variant` is the number of bars of the horizon.
     """
@@ -87,27 +91,29 @@ def kernel(bars: Bars, variant: Hashable) -> Floats:
     hourly = bars.timeframe is Timeframe.H1
     windows, step_ms = (HOURLY, HOUR_MS) if hourly else (DAILY, DAY_MS)
     moves = moves_of(bars)
-    level = positive(rolling_mean(moves.variance, windows.level))
+    variances, roots, squares = Sums.of(moves.variance), Sums.of(moves.root), Sums.of(moves.squared)
+    level = positive(variances.mean(windows.level, at))
     slots = hour_of_week(bars.open_at)
     weekends = trades_weekends(bars.open_at, windows.level)
     last = _window_sum(moves.squared, variant)
     season = _coming(weekends, slots, variant) if hourly else np.zeros(len(bars))
+    usual = np.zeros(len(level))
     columns = [
         np.log(level),
-        *_ranges(moves.root, level, windows, slots, weekends, hourly),
-        2.0 * np.log(rolling_mean(moves.root, windows.level) / np.sqrt(level)),
-        np.log(positive(rolling_mean(moves.squared, windows.level)) / level),
-        known_or_zero(np.log(positive(rolling_mean(moves.variance, windows.long_run)) / level)),
-        season,
-        own_season(bars.open_at, moves.variance, variant) if hourly else np.zeros(len(bars)),
-        _fall(moves.change, level, windows.short),
-        np.log(last / (variant * level) + FLOOR_OF_LAST),
-        *reference(bars.open_at, last, variant * level, windows.reference),
-        np.where(weekends, 1.0, 0.0),
-        _clock_time(bars.open_at, windows.recent) / step_ms - windows.recent,
-        rolling_mean(moves.still, windows.recent),
-        windows.level * step_ms / (_clock_time(bars.open_at, windows.level - 1) + step_ms),
-        *(misses(moves.root, last, season, variant) if hourly else _usual_misses(len(bars))),
+        *_ranges(picked(moves.root, at), roots, level, windows, picked(slots, at), picked(weekends, at), hourly, at),
+        2.0 * np.log(roots.mean(windows.level, at) / np.sqrt(level)),
+        np.log(positive(squares.mean(windows.level, at)) / level),
+        known_or_zero(np.log(positive(variances.mean(windows.long_run, at)) / level)),
+        picked(season, at),
+        own_season(bars.open_at, moves.variance, variant, at) if hourly else usual,
+        _fall(moves.change, level, windows.short, at),
+        np.log(picked(last, at) / (variant * level) + FLOOR_OF_LAST),
+        *reference(bars.open_at, last, variant * level, windows.reference, at),
+        np.where(picked(weekends, at), 1.0, 0.0),
+        clock_time(bars.open_at, windows.recent, at) / step_ms - windows.recent,
+        rolling_mean(moves.still, windows.recent, at),
+        windows.level * step_ms / (clock_time(bars.open_at, windows.level - 1, at) + step_ms),
+        *(misses(roots, last, season, variant, at) if hourly else _usual_misses(len(level))),
     ]
     return np.column_stack(columns)
 
@@ -130,18 +136,13 @@ class Moves:
 
 
 def moves_of(bars: Bars) -> Moves:
-    high, low, close = _price(bars.high), _price(bars.low), _price(bars.close)
+    high, low, close = (plain_prices(one) for one in (bars.high, bars.low, bars.close))
     span = np.log(high / low)
     change = np.full(len(bars), np.nan)
     change[1:] = np.log(close[1:] / close[:-1])
     variance = np.minimum(span * span * PARKINSON, LARGEST_BAR)
     still = np.where((span == 0.0) & (change == 0.0), 1.0, 0.0)
     return Moves(variance, np.sqrt(variance), close, change, change * change, still)
-
-
-def _price(values: Floats) -> Floats:
-    """Prices that can be: finite, positive, and far from the ends of the float range. Others are NaN."""
-    return np.where((values > 1e-100) & (values < 1e100), values, np.nan)
 
 
 def positive(values: Floats) -> Floats:
@@ -162,13 +163,20 @@ def _window_sum(values: Floats, window: int) -> Floats:
 
 
 def _ranges(
-    root: Floats, level: Floats, windows: Windows, slots: Instants, weekends: NDArray[np.bool_], hourly: bool
+    root: Floats,
+    roots: Sums,
+    level: Floats,
+    windows: Windows,
+    slots: Instants,
+    weekends: NDArray[np.bool_],
+    hourly: bool,
+    at: Instants | None,
 ) -> list[Floats]:
     """ln variance of the newest bar and the short, middle and slow window against the level, season removed."""
     usual = np.sqrt(level)
     result = []
     for window in (1, windows.short, windows.middle, windows.slow):
-        mean = rolling_mean(root, window) if window > 1 else root
+        mean = roots.mean(window, at) if window > 1 else root
         if hourly and window < windows.slow:
             mean = mean / np.sqrt(_past(weekends, slots, window))
         result.append(2.0 * np.log(mean / usual + FLOOR_OF_ROOT))
@@ -183,20 +191,13 @@ def _coming(weekends: NDArray[np.bool_], slots: Instants, bars: int) -> Floats:
     return np.where(weekends, np.log(coming(Kind.ALWAYS, bars))[slots], np.log(coming(Kind.WEEKDAYS, bars))[slots])
 
 
-def _fall(change: Floats, level: Floats, window: int) -> Floats:
+def _fall(change: Floats, level: Floats, window: int, at: Instants | None) -> Floats:
     """Sum of the negative returns of the window over sqrt(window x level)."""
-    return rolling_sum(np.minimum(change, 0.0), window) / np.sqrt(window * level)
+    return rolling_sum(np.minimum(change, 0.0), window, at) / np.sqrt(window * level)
 
 
-def trades_weekends(open_at: Instants, window: int) -> NDArray[np.bool_]:
+def trades_weekends(open_at: Instants, window: int, at: Instants | None = None) -> NDArray[np.bool_]:
     """Whether the last `window` bars hold Saturdays; False where fewer are known."""
     saturdays = np.where(hour_of_week(open_at) // 24 == SATURDAY, 1.0, 0.0)
-    share = rolling_mean(saturdays, window)
+    share = rolling_mean(saturdays, window, at)
     return np.asarray(np.where(np.isnan(share), 0.0, share) >= SATURDAY_SHARE)
-
-
-def _clock_time(open_at: Instants, bars_back: int) -> Floats:
-    """Milliseconds from the bar `bars_back` before to each bar; NaN where there is none."""
-    result = np.full(len(open_at), np.nan)
-    result[bars_back:] = open_at[bars_back:] - open_at[:-bars_back]
-    return result

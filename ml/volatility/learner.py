@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from ml.artefacts import onnx_runner
-from ml.bars import DAY_MS, Floats
-from ml.capability import Predictor, Rows
-from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons
+from ml.bars import DAY_MS
+from ml.capability import Predictor
+from ml.folds import kept
+from ml.learning import Artefact, Fitted, Lessons, Progress, TooFewLessons, numbers_of
+from ml.measured import measured, ranges_of
+from ml.standard import Standard
 from ml.volatility.answer import VolatilityAnswer
 from ml.volatility.ensemble import Ensemble, Step, past_of
-from ml.volatility.inputs import COLUMNS, Scale, calendar_of, columns_of, hours_of
+from ml.volatility.inputs import COLUMNS, calendar_of, columns_of, hours_of
 from ml.volatility.kernel import NAMES
 from ml.volatility.model import VolatilityModel
 from ml.volatility.ranges import RANGES
@@ -35,13 +38,9 @@ ROOM = 0.5
 class VolatilityLearner:
     """One ensemble for each kind of market that there are lessons of, all symbols and horizons together."""
 
-    @property
-    def name(self) -> str:
-        return NAME
-
-    @property
-    def every_bars(self) -> int:
-        return 5  # has no divisor in common with the 168 hours of the week: lessons of every hour
+    name: str = NAME
+    every_bars: int = 5
+    """Has no divisor in common with the 168 hours of the week: lessons of every hour."""
 
     def fit(self, lessons: Lessons, seed: int, progress: Progress) -> Fitted:
         """Fits on hourly lessons. 20 to 27 CPU-seconds for 300,000 to 400,000 of them."""
@@ -49,7 +48,11 @@ class VolatilityLearner:
 
         taught = _taught(lessons, seed)
         onnx: dict[str, bytes] = {}
-        numbers: dict[str, Any] = {"columns": list(COLUMNS), "kinds": {}, "ranges": _ranges(lessons.rows)}
+        numbers: dict[str, Any] = {
+            "columns": list(COLUMNS),
+            "kinds": {},
+            "ranges": measured(lessons.rows, RANGES, ROOM),
+        }
         report: dict[str, Any] = {}
         if not taught:
             raise TooFewLessons(_too_few(lessons))
@@ -59,7 +62,7 @@ class VolatilityLearner:
                 few,
                 kind,
                 seed,
-                lambda share, done=done: progress(done + share / len(taught), "members"),  # type: ignore[misc]
+                lambda share, done=done: progress(done + share / len(taught), "members"),  # type: ignore[misc]  # mypy infers no lambda with a default
             )
             onnx |= fitted.onnx
             numbers["kinds"][kind.name] = dict(fitted.numbers)
@@ -68,17 +71,9 @@ class VolatilityLearner:
 
     def load(self, artefact: Artefact, version: int) -> Predictor[VolatilityAnswer]:
         """The model. Raises BadArtefact."""
-        try:
-            told = artefact.numbers
-            if artefact.learner != NAME or tuple(told["columns"]) != COLUMNS:
-                raise BadArtefact(f"an artefact of {artefact.learner} with other columns; {NAME} was expected")
+        with numbers_of(artefact, NAME, COLUMNS) as told:
             kinds = {Kind[name]: _ensemble(name, one, artefact.onnx) for name, one in told["kinds"].items()}
-            ranges = {str(name): (float(low), float(high)) for name, (low, high) in told["ranges"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadArtefact(f"the numbers of the artefact are not whole: {type(error).__name__}: {error}") from error
-        if not set(ranges) <= set(RANGES):
-            raise BadArtefact("ranges of features that are not there")
-        return VolatilityModel(kinds, version, ranges)
+            return VolatilityModel(kinds, version, ranges_of(told["ranges"], RANGES))
 
 
 LEARNER = VolatilityLearner()
@@ -99,10 +94,7 @@ def _taught(lessons: Lessons, seed: int) -> Mapping[Kind, Any]:
     found = {}
     for kind in Kind:
         here = np.flatnonzero(usable & (kind_of == float(kind)))
-        if len(here) > MOST_LESSONS:
-            times, of_time = np.unique(rows.as_of[here], return_inverse=True)
-            kept = np.random.default_rng(seed).random(len(times)) < MOST_LESSONS / len(here)
-            here = here[kept[of_time]]
+        here = here[kept(rows.as_of[here], MOST_LESSONS, seed)]
         if len(here) >= FEWEST_LESSONS and np.ptp(rows.as_of[here]) >= FEWEST_DAYS * DAY_MS:
             found[kind] = Taught(
                 columns[here], hours[here], calendar[here], rows.as_of[here], log_ratio[here], past[here]
@@ -118,22 +110,8 @@ def _too_few(lessons: Lessons) -> str:
     )
 
 
-def _ranges(rows: Rows) -> dict[str, list[float]]:
-    """Where the lessons lay, with some room, but no narrower than where the rules were measured."""
-    found = {}
-    for name, (low, high) in RANGES.items():
-        column: Floats = rows.column(name)
-        known = column[np.isfinite(column)]
-        inside = (low, high) if not len(known) else (float(known.min()) - ROOM, float(known.max()) + ROOM)
-        found[name] = [max(low, inside[0]), min(high, inside[1])]
-    return found
-
-
 def _ensemble(name: str, told: Mapping[str, Any], onnx: Mapping[str, bytes]) -> Ensemble:
     members = int(told["members"])
     nets, trees = ([onnx_runner(onnx[f"{name}_{what}_{k}"]) for k in range(members)] for what in ("net", "trees"))
-    scale = Scale(np.array(told["mean"], dtype=np.float64), np.array(told["deviation"], dtype=np.float64))
-    if not scale.mean.shape == scale.deviation.shape == (len(COLUMNS),):
-        raise ValueError("means and deviations of the columns are needed, one each")
     steps = {int(h): Step.of_numbers(one) for h, one in told["steps"].items()}
-    return Ensemble(scale, steps, nets, trees)
+    return Ensemble(Standard.of_numbers(told, len(COLUMNS)), steps, nets, trees)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.bars import HOUR_MS, Bars, Floats, Instants, Timeframe
+from ml.bars import Bars, Floats, Instants, Timeframe
 from ml.exact import rolling_mean
-from ml.panel import Mean, PanelColumns, mark
+from ml.panel import PanelColumns, PanelMeans
 from ml.timeline import Market
 from ml.volatility.kernel import HOURLY, moves_of, positive, trades_weekends
 from ml.volatility.measures import above_trough, below_peak, falls, jumps, ranges, signed_moves, squares, volumes
@@ -27,7 +27,7 @@ SPREAD = (1, 6, 24)
 
 #: What is read of each member, as in `columns`.
 _MEMBER = (
-    "always",
+    "always",  # of which kind it is
     *(f"range_{w}" for w in RANGES),
     *(f"move_{w}" for w in MOVES),
     *(f"falls_{w}" for w in FALLS),
@@ -37,7 +37,6 @@ _MEMBER = (
     *(f"jump_{w}" for w in JUMPS),
     *(f"volume_{w}" for w in VOLUMES),
 )
-_AT = {name: at for at, name in enumerate(_MEMBER)}
 #: Columns of the market: means over members, each against its own level; the standard deviation of their ranges; and a
 #: number that stands for the members' names, 0 for an empty panel.
 MARKET = (
@@ -45,47 +44,36 @@ MARKET = (
     *(f"market_spread_{w}" for w in SPREAD),
     "panel_mark",
 )
-#: A member whose newest bar closed longer than this before the symbol's own is left out.
-_LATEST_MS = 6 * HOUR_MS
-_DECIMALS = 4
-_SPREAD_AT = [_AT[f"range_{w}"] for w in SPREAD]
 
 
 def market_columns(market: Market, as_of: Instants, through: Instants, always: NDArray[np.bool_]) -> Floats:
     """Shape (n, len(MARKET)) for n questions on hourly bars: asked at `as_of`, on bars up to `through` (int64 ms), of
     symbols that trade `always` or not. NaN where no member counts."""
-    times, of_time = np.unique(as_of, return_inverse=True)
-    asked, of_asked = np.unique(np.stack([of_time, through, always.astype(np.int64)]), axis=1, return_inverse=True)
-    at, newest, kind = asked[0], asked[1], asked[2].astype(np.float64)
-    mean, square = Mean.of(len(at), len(_MEMBER)), Mean.of(len(at), len(_SPREAD_AT))
-    for member in PANEL.members(market, Timeframe.H1, times):
-        values = member.values[at]
-        usable = (values[:, _AT["always"]] == kind) & (member.data_through[at] >= newest - _LATEST_MS)
-        mean.add(values, usable)
-        square.add(np.square(values[:, _SPREAD_AT]), usable)
-    average = mean.values
-    spread = np.sqrt(np.maximum(square.values - np.square(average[:, _SPREAD_AT]), 0.0))
-    found = np.round(np.column_stack([average[:, 1:], spread]), _DECIMALS)[of_asked]
-    return np.column_stack([found, np.full(len(as_of), mark(market.panel(Timeframe.H1)))])
+    return _MEANS.columns(market, Timeframe.H1, as_of, through, always.astype(np.float64))
 
 
-def _member(bars: Bars) -> Floats:
+def _member(bars: Bars, at: Instants | None = None) -> Floats:
     with np.errstate(all="ignore"):  # broken prices become NaN, and a NaN stays one
         moves = moves_of(bars)
-        level = positive(rolling_mean(moves.variance, HOURLY.level))
+        level = positive(rolling_mean(moves.variance, HOURLY.level, at))
         squared = np.minimum(moves.squared, 1.0)
         found = [
-            np.where(trades_weekends(bars.open_at, HOURLY.level), 1.0, 0.0),
-            *ranges(moves.root, level, RANGES),
-            *signed_moves(moves.change, level, MOVES),
-            *falls(moves.change, level, FALLS),
-            *squares(squared, level, SQUARES),
-            *below_peak(moves.close, level, PEAKS),
-            *above_trough(moves.close, level, PEAKS),
-            *jumps(squared, level, JUMPS),
-            *volumes(bars.volume, VOLUMES),
+            np.where(trades_weekends(bars.open_at, HOURLY.level, at), 1.0, 0.0),
+            *ranges(moves.root, level, RANGES, at),
+            *signed_moves(moves.change, level, MOVES, at),
+            *falls(moves.change, level, FALLS, at),
+            *squares(squared, level, SQUARES, at),
+            *below_peak(moves.close, level, PEAKS, at),
+            *above_trough(moves.close, level, PEAKS, at),
+            *jumps(squared, level, JUMPS, at),
+            *volumes(bars.volume, VOLUMES, at),
         ]
     return np.column_stack(found)
 
 
+def _of_one_kind(always: Floats, asked: Floats) -> NDArray[np.bool_]:
+    return np.asarray(always == asked)
+
+
 PANEL = PanelColumns(_member, len(_MEMBER), HOURLY.at_least, HOURLY.at_least)
+_MEANS = PanelMeans(PANEL, tuple(_MEMBER.index(f"range_{w}") for w in SPREAD), _of_one_kind)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.bars import Floats
-from ml.exact import rolling_mean
+from ml.bars import Floats, Instants
+from ml.exact import Sums
 
 #: Misses of two weeks and of two months.
 WINDOWS = (336, 1440)
@@ -25,21 +25,24 @@ _SMALLEST = 1e-12
 _FLOOR = 0.01
 
 
-def misses(root: Floats, realised: Floats, season: Floats, ahead: int) -> list[Floats]:
-    """`MISS_NAMES`: ln standard deviation, and mean, of ln RV_h over the plain forecast h bars before, (n,) each.
+def misses(roots: Sums, realised: Floats, season: Floats, ahead: int, at: Instants | None = None) -> list[Floats]:
+    """`MISS_NAMES`: ln standard deviation, and mean, of ln RV_h over the plain forecast h bars before, for the rows at
+    positions `at` (all where None), shape (len(at),) each.
 
-    `root`: of each bar's variance. `realised`: RV of the `ahead` bars that end at each. `season`: ln factor of the
+    `roots`: of each bar's variance. `realised`: RV of the `ahead` bars that end at each. `season`: ln factor of the
     `ahead` bars after it. A window that is not known falls back on the shorter one, and that on what is usual.
     """
-    forecast = sum(share * rolling_mean(root, window) for window, share in _ROOTS)
+    forecast = sum(share * roots.mean(window) for window, share in _ROOTS)
     logs = 2.0 * np.log(np.maximum(forecast, _SMALLEST)) + season
-    miss = np.full(len(root), np.nan)
+    miss = np.full(len(realised), np.nan)
     miss[ahead:] = np.log(np.maximum(realised[ahead:], _SMALLEST) / ahead) - logs[:-ahead]
     scaled = np.clip(miss, -_LARGEST_MISS, _LARGEST_MISS) / _LARGEST_MISS
-    means, spreads = [np.full(len(root), USUAL_MEAN)], [np.full(len(root), USUAL_SPREAD)]
+    n = len(realised) if at is None else len(at)
+    firsts, squares = Sums.of(scaled), Sums.of(scaled * scaled)
+    means, spreads = [np.full(n, USUAL_MEAN)], [np.full(n, USUAL_SPREAD)]
     for window in WINDOWS:
-        mean = rolling_mean(scaled, window) * _LARGEST_MISS
-        square = rolling_mean(scaled * scaled, window) * _LARGEST_MISS**2
+        mean = firsts.mean(window, at) * _LARGEST_MISS
+        square = squares.mean(window, at) * _LARGEST_MISS**2
         spread = 0.5 * np.log(np.maximum(square - mean * mean, 0.0) + _FLOOR)
         means.append(_else(np.clip(mean, -_LARGEST_MEAN, _LARGEST_MEAN), means[-1]))
         spreads.append(_else(spread, spreads[-1]))

@@ -14,7 +14,7 @@ from ml.capability import CannotAnswer, Given, Rows, Term, Why
 from ml.volatility.answer import VolatilityAnswer
 from ml.volatility.ensemble import Ensemble, past_of
 from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast
-from ml.volatility.inputs import CALENDAR_AT, COLUMNS, GROUPS, USUAL, calendar_of, columns_of, hours_of
+from ml.volatility.inputs import CALENDAR_AT, COLUMNS, GROUPS, USUAL, calendar_of, columns_of, hours_of, inputs_of
 from ml.volatility.kernel import NAMES
 from ml.volatility.question import Horizon, VolatilityQuestion
 from ml.volatility.season import Kind
@@ -83,7 +83,7 @@ class _Said:
         for kind, ensemble in kinds.items():
             here = np.flatnonzero(whole & (kind_of == float(kind)) & np.isin(hours, list(ensemble.steps)))
             if len(here):
-                inputs = ensemble.scale.inputs(values[here], hours[here], calendar[here])
+                inputs = inputs_of(ensemble.standard, values[here], hours[here], calendar[here])
                 ratio, by_group = _effects(ensemble, inputs, hours[here])
                 log_variance[here], effects[here] = usual[here] + ratio, by_group
                 bands[here] = ensemble.bands(inputs, hours[here], past[here], ratio)

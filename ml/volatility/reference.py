@@ -32,16 +32,29 @@ class Reference:
     daily: bool
 
 
-def reference(open_at: Instants, realised: Floats, usual: Floats, how: Reference) -> list[Floats]:
-    """ln of the quantiles (`SHARES`) of `realised` over the last 90 days against each row's `usual`, (n,) each.
+def reference(
+    open_at: Instants, realised: Floats, usual: Floats, how: Reference, at: Instants | None = None
+) -> list[Floats]:
+    """ln of the quantiles (`SHARES`) of `realised` over the last 90 days against each row's `usual`, for the rows at
+    positions `at` (all where None), shape (len(at),) each.
 
     NaN where fewer than 30 windows are known. Nearest-rank quantiles.
     """
     anchors, owner = _anchors(open_at, how.daily)
+    if at is not None:
+        anchors, owner = _looked_at(anchors, owner[at])
     quantiles = _quantiles(open_at, realised, anchors, how)
-    ratio = np.full((len(SHARES), len(open_at)), np.nan)
+    ratio = np.full((len(SHARES), len(owner)), np.nan)
     ratio[:, owner >= 0] = quantiles[:, owner[owner >= 0]]
     return [np.log(one / usual + _FLOOR) for one in ratio]
+
+
+def _looked_at(anchors: NDArray[np.int64], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The anchors that some row needs, and each row's among them."""
+    needed, again = np.unique(owner[owner >= 0], return_inverse=True)
+    of_needed = np.full(len(owner), -1)
+    of_needed[owner >= 0] = again
+    return anchors[needed], of_needed
 
 
 def _anchors(open_at: Instants, daily: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,7 +8,7 @@ the forecast is a mean, not the median that a log regression gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ml.bars import Timeframe
 from ml.capability import CannotAnswer, Given, Rows, Term, Why
@@ -30,13 +30,8 @@ REASONS = 4
 class VolatilityRules:
     """HAR of ranges with season. Effects of `explain` are log variances and sum to ln(var)."""
 
-    @property
-    def version(self) -> int:
-        return 0
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        return RANGES
+    version = 0
+    ranges = RANGES
 
     def predict(self, rows: Rows) -> Sequence[Given[VolatilityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on rows that `refusal` names."""

@@ -12,12 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from ml.bars import HOUR_MS, Floats, Instants
-
-HOURS_OF_WEEK = 168
-#: 1970-01-01 was a Thursday: with this shift, slot 0 is Monday 00:00 UTC.
-_MONDAY_SHIFT = 3 * 24
-SATURDAY = 5
+from ml.bars import Floats
+from ml.week import HOURS_OF_WEEK
 
 
 class Kind(IntEnum):
@@ -47,11 +43,6 @@ DAY_FACTORS = {
 #: FX closes on Friday at 21:00 or 22:00 UTC and opens on Sunday at 21:00 or 22:00, by summer time.
 _FRIDAY_CLOSE = 4 * 24 + 22
 _SUNDAY_OPEN = 6 * 24 + 21
-
-
-def hour_of_week(open_at: Instants) -> Instants:
-    """Slot 0 (Monday 00:00 UTC) .. 167 of each bar, by its open (int64 ms)."""
-    return (open_at // HOUR_MS + _MONDAY_SHIFT) % HOURS_OF_WEEK
 
 
 def coming(kind: Kind, bars: int) -> Floats:

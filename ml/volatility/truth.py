@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.bars import Bars, Floats, Instants, Timeframe
+from ml.hindsight import Ahead, in_hindsight, known_or_none
+from ml.price import prices
 from ml.timeline import Market
 from ml.volatility.answer import VolatilityAnswer
 from ml.volatility.kernel import DAILY, HOURLY, SATURDAY_SHARE
-from ml.volatility.question import Horizon, VolatilityQuestion
-from ml.volatility.season import SATURDAY, hour_of_week
+from ml.volatility.question import VolatilityQuestion
+from ml.week import SATURDAY, hour_of_week
 
 #: A window in which nothing moved counts as (0.0001%)^2: QLIKE of zero variance is infinite.
 SMALLEST_TRUTH = 1e-12
@@ -27,37 +28,16 @@ def truth(questions: Sequence[VolatilityQuestion], as_of: Instants, market: Mark
     at weekends, where a bar is missing inside the window. Markets that close: h bars ahead, as they are. `market` must
     hold what is known now, not what was at `as_of`.
     """
-    result: list[float | None] = [None] * len(questions)
-    groups: dict[tuple[str, Timeframe, Horizon], list[int]] = defaultdict(list)
-    for i, question in enumerate(questions):
-        groups[question.symbol, question.timeframe, question.horizon].append(i)
-    for (symbol, timeframe, horizon), members in groups.items():
-        timeline = market.timeline(symbol, timeframe)
-        if timeline is None or horizon.timeframe is not timeframe:
-            continue
-        values = realised(timeline.latest(), as_of[members], horizon.bars)
-        for i, value in zip(members, values.tolist(), strict=True):
-            result[i] = None if math.isnan(value) else value
-    return result
+    return in_hindsight(questions, as_of, market, _told, lambda question: question.horizon)
 
 
 def realised(bars: Bars, as_of: Instants, ahead: int) -> Floats:
     """RV of the `ahead` bars after each `as_of` (int64 ms, shape (n,)); NaN where it is not known. Shape (n,)."""
-    result = np.full(len(as_of), np.nan)
-    last = np.searchsorted(bars.close_at, as_of, side="right") - 1
-    done = np.flatnonzero((last >= 0) & (last + ahead < len(bars)))
-    last = last[done]
-    whole = bars.open_at[last + ahead] - bars.open_at[last] == ahead * bars.timeframe.milliseconds
-    known = whole | ~_trades_weekends(bars, last)
-    done, last = done[known], last[known]
-    close = np.where((bars.close > 0.0) & np.isfinite(bars.close), bars.close, np.nan)
+    window = Ahead.of(bars, as_of, ahead)
+    close = prices(bars.close)
     change = np.zeros(len(bars))
     change[1:] = np.log(close[1:]) - np.log(close[:-1])
-    total = np.zeros(len(done))
-    for step in range(1, ahead + 1):
-        total += change[last + step] ** 2
-    result[done] = total
-    return result
+    return window.sums(change**2, window.whole | ~_trades_weekends(bars, window.last))
 
 
 def loss(answer: VolatilityAnswer, value: float) -> float:
@@ -86,6 +66,12 @@ def certain(value: float) -> VolatilityAnswer:
         percentile_90d=50.0,
         ratio_to_last=1.0,
     )
+
+
+def _told(question: VolatilityQuestion, bars: Bars, as_of: Instants) -> list[float | None]:
+    if question.horizon.timeframe is not question.timeframe:
+        return [None] * len(as_of)
+    return known_or_none(realised(bars, as_of, question.horizon.bars))
 
 
 def _trades_weekends(bars: Bars, last: NDArray[np.int64]) -> NDArray[np.bool_]:
