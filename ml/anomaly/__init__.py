@@ -5,6 +5,7 @@ from __future__ import annotations
 from ml.anomaly.answer import AnomalyAnswer, certain, loss, rate_of, say
 from ml.anomaly.channels import Kind
 from ml.anomaly.features import FEATURES
+from ml.anomaly.fed import OBSERVES
 from ml.anomaly.learner import LEARNER
 from ml.anomaly.planting import PlantedMarket
 from ml.anomaly.question import AnomalyQuestion
@@ -12,7 +13,7 @@ from ml.anomaly.rules import AnomalyRules
 from ml.anomaly.tails import MEASURED
 from ml.anomaly.truth import horizon_ms, truth
 from ml.bars import Floats, Timeframe
-from ml.capability import Capability, Goals, Rows
+from ml.capability import Capability, Goals, Rows, until_next_bar
 from ml.strata import by_market
 from ml.timeline import Market
 
@@ -32,10 +33,6 @@ def _closes(rows: Rows) -> Floats:
     return 1.0 - rows.column("weekends")
 
 
-def _valid_ms(question: AnomalyQuestion) -> int:
-    return question.timeframe.milliseconds
-
-
 def _replayed(symbol: str, timeframe: Timeframe) -> tuple[AnomalyQuestion, ...]:
     return (AnomalyQuestion(symbol=symbol, timeframe=timeframe),)
 
@@ -50,7 +47,8 @@ ANOMALY: Capability[AnomalyQuestion, AnomalyAnswer, str] = Capability(
         "once in how many days such a bar comes, and the share of the market's panel that is abnormal with it. Ask "
         "when a bar has closed, and before acting on a sudden move; from a score of .8 consider reducing exposure, "
         "and on type data do not trust the prices. It says what is, not what will follow: an alarm adds nothing to a "
-        "volatility forecast and has no direction. Measured on 1m, 5m, 15m, 1h, 4h and 1d; needs 440 to 1,080 bars."
+        "volatility forecast and has no direction. Measured on 1m, 5m, 15m, 1h, 4h and 1d; needs 440 to 1,080 bars; "
+        "funding, open interest and order books count where they are fed."
     ),
     question=AnomalyQuestion,
     answer=AnomalyAnswer,
@@ -58,7 +56,8 @@ ANOMALY: Capability[AnomalyQuestion, AnomalyAnswer, str] = Capability(
     features=FEATURES,
     rules=AnomalyRules(),
     horizon_ms=horizon_ms,
-    valid_ms=_valid_ms,
+    valid_ms=until_next_bar,
+    observes=OBSERVES,
     truth=truth,
     truth_kind=str,
     loss=loss,

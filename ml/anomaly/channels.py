@@ -37,7 +37,7 @@ class Channel:
 
 #: A size below this share of the usual is not looked at more closely.
 LEAST_RATIO = 0.01
-#: A channel that reads books or funding is one more line here, and its columns in the row.
+#: What bars show. Every one of them looks at every bar, and the whole is measured on all of them together.
 CHANNELS: tuple[Channel, ...] = (
     Channel("move", Kind.PRICE, "move", ratio=True),
     Channel("record", Kind.PRICE, "record"),
@@ -52,9 +52,22 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("gap", Kind.DATA, "gap", told=True),
     Channel("broken", Kind.DATA, "broken", told=True),
 )
+#: What is fed beside the bars shows, in the bars in which it is known.
+FED_CHANNELS: tuple[Channel, ...] = (
+    Channel("funding", Kind.DERIVATIVES, "funding"),
+    Channel("open_interest", Kind.DERIVATIVES, "open_interest", told=True),
+    Channel("spread", Kind.LIQUIDITY, "spread", told=True),
+    Channel("book_gone", Kind.LIQUIDITY, "book_gone", told=True),
+)
+EVERY_CHANNEL = (*CHANNELS, *FED_CHANNELS)
 
 
-def looked_at(column: Floats, channel: Channel) -> Floats:
-    """What a channel looks at, shape (n,), in its column of the rows: NaN where it is not known."""
-    values = channel.sign * column
-    return np.log(np.maximum(values, LEAST_RATIO)) if channel.ratio else values
+def looked_at(columns: Floats) -> Floats:
+    """What CHANNELS look at, each in its column of the rows, shape (n, len(CHANNELS)): NaN where it is not known."""
+    seen: Floats = columns * _SIGNS
+    seen[:, _RATIOS] = np.log(np.maximum(seen[:, _RATIOS], LEAST_RATIO))
+    return seen
+
+
+_SIGNS = np.array([channel.sign for channel in CHANNELS])
+_RATIOS = [at for at, channel in enumerate(CHANNELS) if channel.ratio]

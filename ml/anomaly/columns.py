@@ -11,10 +11,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from ml.anomaly.kernel import NAMES, kernel, raw
-from ml.anomaly.usual import recent_mean
+from ml.anomaly.kernel import NAMES, Raw, departures, raw
+from ml.anomaly.usual import Recent
 from ml.anomaly.windows import WINDOWS
-from ml.bars import Bars, Floats, Timeframe
+from ml.bars import Bars, Floats, Instants, Timeframe
 
 #: Bars before each over which "of late" is meant.
 LATELY = (6, 24, 96)
@@ -31,6 +31,9 @@ MODEL_NAMES = (
     *(f"{name}@{lag}" for lag in LAGS for name in CARRIED),
 )
 COLUMNS = (*NAMES, *MODEL_NAMES)
+_CARRIED = np.array([NAMES.index(name) for name in CARRIED])
+_LAGGED = len(COLUMNS) - len(LAGS) * len(CARRIED)
+_LATELY = np.array(LATELY)
 _FLOOR = 0.02
 _DECIMALS = 5
 
@@ -40,31 +43,35 @@ def warmup(timeframe: Timeframe) -> int:
     return WINDOWS[timeframe].warmup + max(LAGS)
 
 
-def columns(bars: Bars, variant: Hashable) -> Floats:
-    """Shape (len(bars), len(COLUMNS)); row i depends on the `warmup` bars that end at i."""
-    values = kernel(bars, variant)
+def columns(bars: Bars, variant: Hashable, at: Instants | None = None) -> Floats:  # noqa: ARG001 - one row for all
+    """Of the bars at positions `at` (all where None), shape (len(at), len(COLUMNS)); row i depends on the `warmup` bars
+    that end there."""
+    at = np.arange(len(bars)) if at is None else at
+    result = np.full((len(at), len(COLUMNS)), np.nan)
+    wanted = np.unique(np.concatenate([at, *(at[at >= lag] - lag for lag in LAGS)]))
     with np.errstate(all="ignore"):  # broken prices become NaN, and a NaN stays one
         now = raw(bars)
-        size = np.abs(now.change)
-        usual = recent_mean(size, LATELY[-1])
-        before = np.full(len(bars), np.nan)
-        before[1:] = now.change[:-1]
-        opened = np.full(len(bars), np.nan)
-        opened[1:] = np.log(bars.open[1:] / bars.close[:-1])
-        found = [
-            *(np.log(size / recent_mean(size, n) + _FLOOR) for n in LATELY),
-            *(np.log(now.span / recent_mean(now.span, n) + _FLOOR) for n in LATELY),
-            *(now.volume - recent_mean(now.volume, n) for n in LATELY),
-            np.abs(np.log(bars.close / bars.open)) / now.span,
-            opened / usual,
-            -np.sign(before) * np.sign(now.change) * np.minimum(size, np.abs(before)) / usual,
-        ]
-        found = [np.where(np.isfinite(one), np.clip(one, -1e3, 1e3), np.nan) for one in found]
-    lagged = [_lagged(values[:, NAMES.index(name)], lag) for lag in LAGS for name in CARRIED]
-    return np.column_stack([values, np.round(np.column_stack(found), _DECIMALS), *lagged])
-
-
-def _lagged(column: Floats, lag: int) -> Floats:
-    result = np.full(len(column), np.nan)
-    result[lag:] = column[:-lag] if lag else column
+        departed = departures(bars, now, wanted)
+        found = np.array(_of_late(bars, now, at)).T
+    found = np.where(np.isfinite(found), np.clip(found, -1e3, 1e3), np.nan)
+    result[:, : len(NAMES)] = departed[np.searchsorted(wanted, at)]
+    result[:, len(NAMES) : _LAGGED] = np.round(found, _DECIMALS)
+    for number, lag in enumerate(LAGS):
+        first, later = _LAGGED + number * len(CARRIED), np.flatnonzero(at >= lag)
+        result[later, first : first + len(CARRIED)] = departed[np.searchsorted(wanted, at[later] - lag)][:, _CARRIED]
     return result
+
+
+def _of_late(bars: Bars, now: Raw, at: Instants) -> list[Floats]:
+    """The columns of a model but for those of the bars before, of the bars at `at`."""
+    size, before = np.abs(now.change), np.maximum(at - 1, 0)
+    sizes, spans, volumes = Recent.of(np.stack([size, now.span, now.volume])).means(_LATELY, at)
+    own, span, change, usual = size[at], now.span[at], now.change[at], sizes[-1]
+    return [
+        *np.log(own / sizes + _FLOOR),
+        *np.log(span / spans + _FLOOR),
+        *(now.volume[at] - volumes),
+        np.abs(np.log(bars.close[at] / bars.open[at])) / span,
+        np.where(at > 0, np.log(bars.open[at] / bars.close[before]), np.nan) / usual,
+        -np.sign(now.change[before]) * np.sign(change) * np.minimum(own, size[before]) / usual,
+    ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ml.anomaly.columns import COLUMNS, columns, warmup
+from ml.anomaly.fed import FED, fed_columns
 from ml.anomaly.market import SHARE, market_share
 from ml.anomaly.tails import MEASURED
 from ml.anomaly.windows import WINDOWS
@@ -16,8 +17,9 @@ from ml.capability import CannotAnswer, Question, Rows, Why
 from ml.rows import BarFeatures
 from ml.timeline import Market
 
-#: One row: the symbol's own columns, then the share of the panel that is abnormal in the same bar.
-ROW_NAMES = (*COLUMNS, SHARE)
+#: One row: the symbol's own columns, the share of the panel that is abnormal in the same bar, and what is fed beside.
+ROW_NAMES = (*COLUMNS, SHARE, *FED)
+_SHARE = len(COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class AnomalyFeatures:
             if not members:
                 continue
             part = features.rows([questions[i] for i in members], as_of[members], market)
-            values[members, :-1], through[members] = part.values, part.data_through
+            values[members, :_SHARE], through[members] = part.values, part.data_through
             for i, given in zip(members, part.cannot, strict=True):
                 cannot[i] = given
             answered = [i for i in members if cannot[i] is None]
             if answered:
-                values[answered, -1] = market_share(market, timeframe, as_of[answered], through[answered])
+                values[answered, _SHARE] = market_share(market, timeframe, as_of[answered], through[answered])
+                asked = [questions[i] for i in answered]
+                values[answered, _SHARE + 1 :] = fed_columns(asked, through[answered], market)
         return Rows(ROW_NAMES, values, tuple(questions), as_of, through, tuple(cannot))
 
 
@@ -56,13 +60,6 @@ def _not_measured(question: Question) -> CannotAnswer | None:
     return CannotAnswer(Why.NOT_MEASURED, f"no tails were measured on {question.timeframe} bars")
 
 
-def _no_variant(_: Question) -> Hashable:
-    return None
-
-
 FEATURES = AnomalyFeatures(
-    tuple(
-        (timeframe, BarFeatures(COLUMNS, warmup(timeframe), warmup(timeframe), columns, _no_variant))
-        for timeframe in WINDOWS
-    )
+    tuple((timeframe, BarFeatures(COLUMNS, warmup(timeframe), warmup(timeframe), columns)) for timeframe in WINDOWS)
 )

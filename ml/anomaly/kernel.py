@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.anomaly.usual import NEVER, Anchors, Season, recent_mean
+from ml.anomaly.usual import NEVER, Anchors, Recent, Season
 from ml.anomaly.windows import LEVEL, RECENT, WINDOWS
-from ml.bars import DAY_MS, WEEK_MS, Bars, Floats
+from ml.bars import DAY_MS, WEEK_MS, Bars, Floats, Instants
 
 NAMES = (
     "move",  # |log return of the close| over its usual size, in robust standard deviations
@@ -48,6 +49,8 @@ _DECIMALS = 7
 _SIGMA_OF_MEDIAN = 0.6745
 _SIGMA_OF_90 = 1.645
 _SIGMA_OF_96 = 2.054
+#: Quantiles that tell a size, and those that tell a height.
+_SIZES, _HEIGHTS = (0.5, 0.9, 0.96), (0.5, 0.95)
 _LEAST_SPREAD = 0.25
 _LONGEST_RUN = 1_000.0
 #: Where few bars have a wick, one counts against this share of the usual move.
@@ -59,14 +62,22 @@ _SATURDAYS = 0.05
 _SATURDAY = 5
 
 
-def kernel(bars: Bars, _: Hashable) -> Floats:
-    """Shape (len(bars), len(NAMES)); row i depends on the `WINDOWS[...].warmup` bars that end at i. NaN where a price
-    is missing or not positive, where nothing moves, and without a full warm-up."""
-    anchors = Anchors.of(bars, WINDOWS[bars.timeframe])
-    rows = np.flatnonzero(anchors.owner >= 0)
-    found = np.full((len(bars), len(NAMES)), np.nan)
+def kernel(bars: Bars, variant: Hashable, at: Instants | None = None) -> Floats:  # noqa: ARG001 - one row for all
+    """Of the bars at positions `at` (ascending; all where None), shape (len(at), len(NAMES)); a row depends on the
+    `WINDOWS[...].warmup` bars that end there. NaN where a price is missing or not positive, where nothing moves, and
+    without a full warm-up."""
     with np.errstate(all="ignore"):  # broken prices become NaN, and a NaN stays one
-        found[rows] = np.round(np.column_stack(_columns(bars, anchors.of_rows(rows), rows)), _DECIMALS)
+        return departures(bars, raw(bars), np.arange(len(bars)) if at is None else at)
+
+
+def departures(bars: Bars, now: Raw, at: Instants) -> Floats:
+    """The same; `now` is `raw(bars)`."""
+    found = np.full((len(at), len(NAMES)), np.nan)
+    anchors = Anchors.of(bars, WINDOWS[bars.timeframe], at)
+    full = np.flatnonzero(anchors.owner >= 0)
+    if len(full):
+        columns = _columns(bars, now, anchors.of_rows(full), at[full])
+        found[full] = np.round(np.array(columns).T, _DECIMALS)
     return found
 
 
@@ -95,37 +106,49 @@ def raw(bars: Bars) -> Raw:
     return Raw(change, span, np.maximum(wick, 0.0), np.log(_positive(bars.volume)), missing)
 
 
-def _columns(bars: Bars, anchors: Anchors, rows: NDArray[np.int64]) -> tuple[Floats, ...]:
+def _columns(bars: Bars, now: Raw, anchors: Anchors, rows: NDArray[np.int64]) -> tuple[Floats, ...]:
     """The columns of the bars at `rows`, which `anchors` look at."""
-    now, season = raw(bars), Season.of(bars, WINDOWS[bars.timeframe].season)
     size = np.abs(now.change) / np.sqrt(1.0 + np.minimum(now.missing, _MOST_MISSING))
-    span = np.log(now.span + _TINY * _positive(recent_mean(now.span, RECENT)))
-    hourless = season.removed(span)
+    span = np.log(now.span + _TINY * _positive(Recent.of(now.span).mean(RECENT)))
+    season = Season.of(bars, WINDOWS[bars.timeframe].season)
+    hourless, volume = season.removed(span), season.removed(now.volume)
     factor = np.exp(hourless - span)  # what the hour does to ranges, it does to moves and wicks
-    move, wick, volume = size * factor, now.wick * factor, season.removed(now.volume)
-    usual_move, unmoved, traded = _usual_size(anchors, move), still(bars), bars.volume != 0.0
-    volume_height, usual_volume = _volume(anchors, volume, rows)
-    (third,) = anchors.quantiles(move, (_THIRD_LARGEST,))  # a crash or two do not blind it
-    run, missing = _run(unmoved)[rows], now.missing[rows]
-    weeks = anchors.share(_saturday(bars)) > _SATURDAYS if _tells_weeks(bars) else np.ones(len(rows), dtype=np.bool_)
+    move, wick = size * factor, now.wick * factor
+    impact, both = hourless - 0.5 * volume, _both(move, size, volume)
+    unmoved, traded = still(bars), bars.volume != 0.0
+    told = anchors.quantiles(
+        (move, (*_SIZES, _THIRD_LARGEST)),
+        (wick, _SIZES),
+        (volume, (0.05, 0.5, 0.95)),
+        (hourless, _HEIGHTS),
+        (impact, _HEIGHTS),
+        (both, (0.9,)),
+    )
+    usual_move, third = _usual_size(*islice(told, 3)), next(told)  # a crash or two do not blind the third largest
+    usual_wick = _usual_size(*islice(told, 3))
+    volume_height, usual_volume = _volume(volume[rows], *islice(told, 3))
+    range_height, impact_height = (_height(one[rows], *islice(told, 2)) for one in (hourless, impact))
+    untraded, frozen, saturdays, idle = anchors.shares(~traded, unmoved, _saturday(bars), unmoved | (now.missing > 0.0))
+    weeks = (saturdays > _SATURDAYS) | (not _tells_weeks(bars))
+    run = _run(unmoved)[rows]
     return (
         move[rows] / usual_move,
         np.log(move[rows] / _positive(third) + _TINY_RECORD),
-        _height(anchors, hourless, rows),
-        wick[rows] / np.fmax(_usual_size(anchors, wick), _LEAST_WICK * usual_move),
+        range_height,
+        wick[rows] / np.fmax(usual_wick, _LEAST_WICK * usual_move),
         volume_height,
-        _height(anchors, hourless - 0.5 * volume, rows),
-        _surge(anchors, move, size, volume, rows),
-        np.where(traded[rows], 0.0, -np.log10(anchors.share(~traded))),
-        -np.log10(anchors.share(unmoved)) * run,
+        impact_height,
+        both[rows] - next(told),
+        np.where(traded[rows], 0.0, -np.log10(untraded)),
+        -np.log10(frozen) * run,
         _gap(anchors, now.missing, rows),
         np.where(_broken(bars), _BROKEN, 0.0)[rows],
         now.change[rows],
         np.exp(volume[rows] - usual_volume),
         run,
-        missing,
+        now.missing[rows],
         np.where(weeks, 1.0, 0.0),
-        anchors.share(unmoved | (now.missing > 0.0)),
+        idle,
     )
 
 
@@ -139,32 +162,27 @@ def still(bars: Bars) -> NDArray[np.bool_]:
     return unmoved
 
 
-def _usual_size(anchors: Anchors, values: Floats) -> Floats:
-    """Usual size of values of no less than 0: the mean of what three quantiles say of it, since in thin markets most
-    bars do not move, and since some markets jump more than others. NaN where 96% are 0."""
-    median, high, highest = anchors.quantiles(values, (0.5, 0.9, 0.96))
+def _usual_size(median: Floats, high: Floats, highest: Floats) -> Floats:
+    """Usual size of values of no less than 0: the mean of what their quantiles at `_SIZES` say of it, since in thin
+    markets most bars do not move, and since some markets jump more than others. NaN where 96% are 0."""
     return _positive((median / _SIGMA_OF_MEDIAN + high / _SIGMA_OF_90 + highest / _SIGMA_OF_96) / 3.0)
 
 
-def _height(anchors: Anchors, values: Floats, rows: NDArray[np.int64]) -> Floats:
-    usual, high = anchors.quantiles(values, (0.5, 0.95))
-    return (values[rows] - usual) / np.maximum((high - usual) / _SIGMA_OF_90, _LEAST_SPREAD)
+def _height(values: Floats, usual: Floats, high: Floats) -> Floats:
+    return (values - usual) / np.maximum((high - usual) / _SIGMA_OF_90, _LEAST_SPREAD)
 
 
-def _volume(anchors: Anchors, values: Floats, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _volume(values: Floats, low: Floats, usual: Floats, high: Floats) -> tuple[Floats, Floats]:
     """Height and the usual: above it in units of the upper half of the window, below it in those of the lower."""
-    low, usual, high = anchors.quantiles(values, (0.05, 0.5, 0.95))
-    above = values[rows] - usual
+    above = values - usual
     spread = np.where(above > 0.0, high - usual, usual - low) / _SIGMA_OF_90
     return above / np.maximum(spread, _LEAST_SPREAD), usual
 
 
-def _surge(anchors: Anchors, size: Floats, of_late: Floats, volume: Floats, rows: NDArray[np.int64]) -> Floats:
+def _both(size: Floats, of_late: Floats, volume: Floats) -> Floats:
     """Move and volume at once. Not in units of its spread: where hardly anything is traded that is wide, and a pump
     would hide in it."""
-    both = np.log(size + _TINY * _positive(recent_mean(of_late, RECENT))) + _OF_VOLUME * volume
-    (high,) = anchors.quantiles(both, (0.9,))
-    return both[rows] - high
+    return np.log(size + _TINY * _positive(Recent.of(of_late).mean(RECENT))) + _OF_VOLUME * volume
 
 
 def _gap(anchors: Anchors, missing: Floats, rows: NDArray[np.int64]) -> Floats:

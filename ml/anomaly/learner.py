@@ -23,7 +23,8 @@ from ml.anomaly.rules import by_timeframe, of_rules
 from ml.artefacts import onnx_runner
 from ml.bars import HOUR_MS, Floats, Instants, Timeframe
 from ml.capability import Rows
-from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons
+from ml.learning import Artefact, BadArtefact, Fitted, Lessons, Progress, TooFewLessons, numbers_of
+from ml.measured import ranges_of
 
 NAME = "anomaly/planted-trees@1"
 EMBARGO_MS = 48 * HOUR_MS
@@ -107,20 +108,13 @@ class AnomalyLearner:
 
     def load(self, artefact: Artefact, version: int) -> AnomalyModel:
         """The predictor of an artefact. Raises BadArtefact for another learner's, or for other columns."""
-        if artefact.learner != self.name:
-            raise BadArtefact(f"an artefact of {artefact.learner}, where {self.name} was expected")
-        try:
-            told = artefact.numbers
-            if tuple(told["columns"]) != COLUMNS:
-                raise BadArtefact("the model reads other columns than there are")
+        with numbers_of(artefact, self.name, COLUMNS) as told:
             runner = onnx_runner(artefact.onnx["trees"])
             if (runner.n_features, runner.n_outputs) != (len(COLUMNS), len(CLASSES)):
                 raise BadArtefact(f"trees from {runner.n_features} to {runner.n_outputs} numbers")
             detector = Detector(runner, Tail.of_numbers(told["trees"]), Tail.of_numbers(told["both"]))
-            ranges = {name: (float(low), float(high)) for name, (low, high) in told["ranges"].items()}
+            ranges = ranges_of(told["ranges"], COLUMNS)
             return AnomalyModel(version, ranges, detector, Timeframe(told["timeframe"]), str(told["fitted"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadArtefact(f"numbers of the model are missing: {type(error).__name__}: {error}") from error
 
 
 LEARNER = AnomalyLearner()

@@ -33,10 +33,10 @@ def market_share(market: Market, timeframe: Timeframe, as_of: Instants, through:
     return np.asarray(np.round(share, _DECIMALS)[of_time.ravel()])
 
 
-def _member(bars: Bars) -> Floats:
-    """1 where the bar is abnormal, 0 where not, NaN where nobody can tell; shape (n, 1)."""
-    values = kernel(bars, None)
-    told = np.full((len(bars), 1), np.nan)
+def _member(bars: Bars, at: Instants | None = None) -> Floats:
+    """1 where the bar is abnormal, 0 where not, NaN where nobody can tell; at positions `at`, shape (len(at), 1)."""
+    values = kernel(bars, None, at)
+    told = np.full((len(values), 1), np.nan)
     known = np.flatnonzero(~np.isnan(values[:, 0]))
     if len(known):
         told[known, 0] = rarity(values[known], bars.timeframe).whole >= ABNORMAL * DEPTH_OF_ONE

@@ -9,11 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.anomaly.answer import AnomalyAnswer, answer_of
-from ml.anomaly.channels import CHANNELS, Kind
+from ml.anomaly.channels import CHANNELS, EVERY_CHANNEL, Kind
 from ml.anomaly.columns import COLUMNS
 from ml.anomaly.empirical import Tail
+from ml.anomaly.fed_rarity import together
 from ml.anomaly.market import SHARE
-from ml.anomaly.rules import NO_CONFIDENCE, AnomalyRules, by_timeframe, of_rules, reasons, records, share_of, terms
+from ml.anomaly.rules import (
+    NO_CONFIDENCE,
+    AnomalyRules,
+    by_timeframe,
+    every_depth,
+    of_rules,
+    reasons,
+    records,
+    share_of,
+    terms,
+)
 from ml.anomaly.tails import LARGEST, Rarity
 from ml.anomaly.telling import rarity as rare
 from ml.anomaly.winner import winners
@@ -34,8 +45,8 @@ _KINDS = np.array([CLASSES.index(channel.kind) if channel.kind in CLASSES else 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """How rare rows are, shape (n,) each: by the `rules`, by the `trees`, by both (`whole`), and the position in
-    CHANNELS of what shows it."""
+    """How rare the bars of rows are, shape (n,) each: by the `rules`, by the `trees`, by both (`whole`), and the
+    position in CHANNELS of what shows it."""
 
     rules: Rarity
     trees: Floats
@@ -108,9 +119,10 @@ class AnomalyModel:
                 continue
             part = rows.pick(here.tolist())
             found = self.detector.found(part)
+            depths = every_depth(part, found.rules).tolist()
             for k, (i, row) in enumerate(zip(here.tolist(), records(part), strict=True)):
                 if np.isfinite(found.whole[k]):
-                    both = (_trees(float(found.trees[k])), *terms(row, found.rules.by_channel[k].tolist()))
+                    both = (_trees(float(found.trees[k])), *terms(row, depths[k]))
                     told[i] = tuple(sorted(both, key=lambda one: -(one.effect or 0.0)))
         return told
 
@@ -118,15 +130,17 @@ class AnomalyModel:
         found = self.detector.found(rows)
         unknown = AnomalyRules().predict(rows.pick(np.flatnonzero(np.isnan(found.whole)).tolist()))
         refused = iter(unknown)
-        shares, whole, best = rows.column(SHARE).tolist(), found.whole.tolist(), found.channel.tolist()
+        shares, depths = rows.column(SHARE).tolist(), every_depth(rows, found.rules)
+        with_fed, shown = together(found.whole, found.channel, depths[:, len(CHANNELS) :])
+        whole, best = with_fed.tolist(), shown.tolist()
         given: list[Given[AnomalyAnswer] | CannotAnswer] = []
         for i, (row, question) in enumerate(zip(records(rows), rows.questions, strict=True)):
             if not np.isfinite(whole[i]):
                 given.append(next(refused))
                 continue
-            channel = CHANNELS[best[i]]
+            channel = EVERY_CHANNEL[best[i]]
             answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]))
-            first, *others = reasons(row, channel, found.rules.by_channel[i].tolist(), whole[i])
+            first, *others = reasons(row, channel, depths[i].tolist(), whole[i])
             trees = f"{_trees(float(found.trees[i])).text}; {self.fitted}"
             given.append(Given(answer, None, NO_CONFIDENCE, (first, trees, *others)))
         return given

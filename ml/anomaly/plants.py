@@ -94,9 +94,9 @@ class Field:
     def of(bars: Bars) -> Field:
         with np.errstate(all="ignore"):
             now, anchors = raw(bars), Anchors.of(bars, WINDOWS[bars.timeframe])
-            median, high = anchors.quantiles(np.abs(now.change), (0.5, 0.9))
-            wick, long_wick = anchors.quantiles(now.wick, (0.5, 0.9))
-            low, up = anchors.quantiles(now.volume, (0.25, 0.75))
+            median, high, wick, long_wick, low, up = anchors.quantiles(
+                (np.abs(now.change), (0.5, 0.9)), (now.wick, (0.5, 0.9)), (now.volume, (0.25, 0.75))
+            )
             prices = np.log(np.stack([bars.open, bars.high, bars.low, bars.close]))
             lv = np.log(bars.volume)
         n = len(bars)

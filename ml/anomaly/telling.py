@@ -21,12 +21,23 @@ _SENTENCES = {
     "frozen": "the price has stood still for {run:.0f} bars",
     "gap": "{missing:.0f} bars are missing before this one",
     "broken": "high and low do not hold open and close",
+    "funding": "funding is {funding_bps:+.2f} bp, {funding:.1f} robust deviations from the usual {usual_bps:+.2f}",
+    "open_interest": "open interest changed by {open_interest_pct:+.2f}% over the bar",
+    "spread": "the spread of the book is {spread_bps:.2f} bp, {spread_times:.1f} x that of the last 24 closes",
+    "book_gone": "the thinner side of the book holds {book_share:.3f} x what it held at the last 24 closes",
 }
+_MOST = 50.0
 
 
 def sentence(channel: Channel, row: dict[str, float]) -> str:
     """What a channel saw, with its numbers."""
-    told = {"move_pct": 100.0 * (exp(row["return"]) - 1.0), "times": exp(min(row["record"], 50.0))}
+    told = {
+        "move_pct": 100.0 * (exp(row["return"]) - 1.0),
+        "times": exp(min(row["record"], _MOST)),
+        "funding_bps": 1e4 * row["funding_rate"],
+        "usual_bps": 1e4 * row["funding_usual"],
+        "open_interest_pct": 100.0 * (exp(min(row["open_interest_change"], _MOST)) - 1.0),
+    }
     return _SENTENCES[channel.name].format(**told, **row)
 
 

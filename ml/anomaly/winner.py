@@ -11,6 +11,8 @@ from ml.anomaly.tails import Rarity
 from ml.bars import Floats, Instants
 
 _AT = {channel.name: at for at, channel in enumerate(CHANNELS)}
+_INDIRECT = np.array([channel.name in ("impact", "volume", "range") for channel in CHANNELS])
+_UNTRADED = np.array([channel.name in ("no_volume", "volume_gone") for channel in CHANNELS])
 #: A channel explains another that is rarer where it is itself as rare as this (1 bar in 20) and has this share of the
 #: other's depth. Chosen on planted bars to 2021.
 _OWN, _SHARE = 1.3, 0.5
@@ -32,9 +34,9 @@ def winners(values: Floats, found: Rarity) -> Instants:
         return np.asarray((depth[:, _AT[name]] >= _OWN) & (depth[:, _AT[name]] >= _SHARE * most))
 
     result = best.copy()
-    indirect = np.isin(best, [_AT["impact"], _AT["volume"], _AT["range"]])
+    indirect = _INDIRECT[best]
     result[indirect & explains("wick")] = _AT["wick"]
     result[indirect & explains("move") & ~(volume < 0.0)] = _AT["move"]
     result[(best == _AT["impact"]) & (range_ < _NARROW) & (volume < 0.0)] = _AT["volume_gone"]
-    result[(depth[:, _AT["frozen"]] >= _STALE) & np.isin(best, [_AT["no_volume"], _AT["volume_gone"]])] = _AT["frozen"]
+    result[(depth[:, _AT["frozen"]] >= _STALE) & _UNTRADED[best]] = _AT["frozen"]
     return np.asarray(result, dtype=np.int64)
