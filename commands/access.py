@@ -60,13 +60,16 @@ def rules(config: Config, keys: Keys, log: Log, clock: Callable[[], int], local_
     )
 
 
-def rates(config: Config, tools: Iterable[str], clock: Callable[[], int]) -> RateLimits:
-    """How often callers may call. Raises BadRates for a tool that there is not: its rate would count for nothing."""
-    known, limits = set(tools), config.limits
+def rates(config: Config, tools: Iterable[str], pushes: Iterable[str], clock: Callable[[], int]) -> RateLimits:
+    """How often callers may call `tools`, and each way to push market data in. Raises BadRates for one that there is
+    not: its rate would count for nothing."""
+    ways, limits = list(pushes), config.limits
+    known = {*tools, *ways}
     unknown = sorted(set(limits.tools) - known)
     if unknown:
         raise BadRates(f"limits.tools: there is no tool {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return RateLimits(limits.with_key, limits.without_key, limits.tools, lambda: clock() / 1_000)
+    own = {**dict.fromkeys(ways, limits.pushes), **limits.tools}
+    return RateLimits(limits.with_key, limits.without_key, own, lambda: clock() / 1_000)
 
 
 def started(config: Config, version: str, at: int) -> Act:

@@ -97,4 +97,5 @@ class Access(_Section):
 class Limits(_Section):
     with_key: Rate = "300/second"
     without_key: Rate = "2000/second"
+    pushes: Rate = "50/second"
     tools: Mapping[str, Rate] = {}

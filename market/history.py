@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from market.arrival import Arrival, Receiving, arrive
+from market.bar_part import FORMAT, decoded, encoded
 from market.bar_table import BarTable
-from market.parquet import FORMAT, decoded, encoded
 from market.parts import Parts
 from market.ports import Blobs, Manifest
 from market.receipt import Receipt, SeriesReceipt

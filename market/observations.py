@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from market.bar_table import Mask
+from market.mapped import Mapped
 from market.observed_part import FORMAT, Feeding, decoded, encoded
+from market.observed_reading import read_back
+from market.observed_series import ObservedSeries
 from market.observed_table import ObservedFault, ObservedTable, RefusedObservations
 from market.parts import Parts
 from market.ports import Blobs, Manifest
@@ -23,6 +26,8 @@ from ml.observed import FIELDS, Kind, Observed
 #: With more small parts of a kind than this, they are made one. Parts of LARGE_PART_ROWS and more stay as they are.
 MOST_SMALL_PARTS = 64
 LARGE_PART_ROWS = 250_000
+#: Kinds with so many numbers a record that memory would not hold years of them.
+WIDE = frozenset({Kind.BOOK})
 
 
 def kind_of_parts(kind: Kind) -> str:
@@ -47,12 +52,18 @@ class ObservedReceipt:
 
 
 class Observations:
-    """One process owns it; threads may share it. What comes later never changes what an earlier `as_of` sees."""
+    """One process owns it; threads may share it. What comes later never changes what an earlier `as_of` sees.
 
-    def __init__(self, manifest: Manifest, blobs: Blobs, tenant: str) -> None:
+    Of wide kinds the times are in memory, and the numbers in a file without a name in the folder `scratch`: what a
+    question looks at is read then. Without `scratch` all is in memory.
+    """
+
+    def __init__(self, manifest: Manifest, blobs: Blobs, tenant: str, scratch: Path | None = None) -> None:
         self._parts = {kind: Parts(kind_of_parts(kind), FORMAT, manifest, blobs, tenant) for kind in Kind}
         self._tenant = tenant
-        self._feedings: dict[tuple[Kind, str], Feeding] = {}
+        self._series: dict[tuple[Kind, str], ObservedSeries] = {}
+        self._scratch = scratch
+        self._mapped: dict[Kind, Mapped] = {}
         self._seals: dict[str, Instant] = defaultdict(lambda: -1)
         self._writing = threading.Lock()
         self._memory = threading.RLock()
@@ -66,13 +77,13 @@ class Observations:
     def observed(self, kind: Kind, symbol: str) -> Observed | None:
         """All records of a kind and symbol, or None where nobody feeds them."""
         with self._memory:
-            feeding = self._feedings.get((kind, symbol))
-            return None if feeding is None else feeding.records
+            series = self._series.get((kind, symbol))
+            return None if series is None else series.records()
 
     def symbols(self, kind: Kind) -> Sequence[str]:
         """Symbols of which a kind is fed, sorted."""
         with self._memory:
-            return sorted(symbol for of, symbol in self._feedings if of is kind)
+            return sorted(symbol for of, symbol in self._series if of is kind)
 
     def seal(self, symbol: str, as_of: Instant) -> None:
         """Remembers that an answer about the symbol was, or is about to be, given as of then."""
@@ -107,24 +118,39 @@ class Observations:
                 i: _arrived(table, self._known(table), received_at, live, self._seals.get(table.symbol, -1))
                 for i, table in tables.items()
             }
-            new = [Feeding(records, tables[i].origin) for i, (records, _) in found.items() if len(records)]
-            if new:
-                parts.add(encoded(new, self._tenant), sum(len(one.records) for one in new), received_at)
-                for one in new:
-                    key = kind, one.records.symbol
-                    self._feedings[key] = Feeding(_followed(self._feedings.get(key), one.records), one.origin)
+            self._keep([Feeding(records, tables[i].origin) for i, (records, _) in found.items()], parts, received_at)
         return {i: receipt for i, (_, receipt) in found.items()}
 
-    def _known(self, table: ObservedTable) -> Observed:
-        feeding = self._feedings.get((table.kind, table.symbol))
-        return _none(table.kind, table.symbol) if feeding is None else feeding.records
+    def _keep(self, arrived: Sequence[Feeding], parts: Parts, at: Instant) -> None:
+        """Room first, then the disk, then for all to see."""
+        new = [(one, self._series_of(one)) for one in arrived if len(one.records)]
+        if not new:
+            return
+        for one, series in new:
+            series.put(one.records)
+        parts.add(encoded([one for one, _ in new], self._tenant), sum(len(one.records) for one, _ in new), at)
+        for one, series in new:
+            series.publish(len(one.records))
+            self._series[series.kind, series.symbol] = series
+
+    def _known(self, table: ObservedTable) -> ObservedSeries:
+        none = ObservedSeries(table.kind, table.symbol, table.origin)
+        return self._series.get((table.kind, table.symbol), none)
+
+    def _series_of(self, one: Feeding) -> ObservedSeries:
+        kind, symbol = one.records.kind, one.records.symbol
+        kept = self._series.get((kind, symbol))
+        return kept or ObservedSeries(kind, symbol, one.origin, self._mapped.get(kind))
 
     def _load(self, kind: Kind) -> None:
-        feedings = self._parts[kind].load(lambda paths: decoded(kind, paths))
+        mapped = Mapped(self._scratch, len(FIELDS[kind])) if self._scratch and kind in WIDE else None
+
+        series = self._parts[kind].load(lambda paths: read_back(kind, paths, mapped))
         with self._memory:
-            for key in [key for key in self._feedings if key[0] is kind]:
-                del self._feedings[key]
-            self._feedings.update({(kind, one.records.symbol): one for one in feedings})
+            if mapped:
+                self._mapped[kind] = mapped
+            others = {key: one for key, one in self._series.items() if key[0] is not kind}
+            self._series = others | {(kind, symbol): one for symbol, one in series.items()}
 
     def _rewriter(self, kind: Kind) -> Callable[[Sequence[Path]], tuple[bytes, int]]:
         def rewritten(paths: Sequence[Path]) -> tuple[bytes, int]:
@@ -135,21 +161,19 @@ class Observations:
 
     def _must_agree_on_origin(self, tables: Sequence[ObservedTable]) -> None:
         for table in tables:
-            kept = self._feedings.get((table.kind, table.symbol))
+            kept = self._series.get((table.kind, table.symbol))
             if kept is not None and len(table) and kept.origin != table.origin:
                 raise OriginConflict(table.symbol, str(table.kind), kept.origin, table.origin)
 
 
 def _arrived(
-    table: ObservedTable, known: Observed, received_at: Instant, live: bool, sealed_at: Instant
+    table: ObservedTable, known: ObservedSeries, received_at: Instant, live: bool, sealed_at: Instant
 ) -> tuple[Observed, ObservedReceipt]:
     """What the table adds, in the order of receipt, and what to say of it."""
     early = in_future(table.at, received_at)
     at, values = table.at[~early], table.values[~early]
-    standing = Standing(
-        int(known.at.max()) if len(known) else -1, int(known.received_at[-1]) if len(known) else -1, sealed_at
-    )
-    repeated = _repeated(known, standing.newest_at, at, values)
+    standing = Standing(known.newest_at, known.newest_received_at, sealed_at)
+    repeated = _repeated(known, at, values)
     at, values = at[~repeated], values[~repeated]
     received = _after_its_like(known, at, received_times(at, standing, received_at, live=live))
     order = _last_words(at, received)
@@ -161,14 +185,10 @@ def _arrived(
     return records, ObservedReceipt(table.kind, table.symbol, len(records), int(repeated.sum()) + overruled, refused)
 
 
-def _after_its_like(known: Observed, at: Instants, received: Instants) -> Instants:
+def _after_its_like(known: ObservedSeries, at: Instants, received: Instants) -> Instants:
     """Another word on a time that was told in this very millisecond counts as received in the next: what is read back
     is ordered by receipt and time, and two words of one receipt would have no order."""
-    if not len(known):
-        return received
-    newest = known.received_at[-1]
-    just_told = known.at[known.received_at == newest]
-    return np.where((received == newest) & np.isin(at, just_told), received + 1, received)
+    return np.where((received == known.newest_received_at) & np.isin(at, known.just_told()), received + 1, received)
 
 
 def _last_words(at: Instants, received: Instants) -> Instants:
@@ -178,11 +198,12 @@ def _last_words(at: Instants, received: Instants) -> Instants:
     return order[np.append(~same, True)] if len(order) else order
 
 
-def _repeated(known: Observed, newest_at: Instant, at: Instants, values: Floats) -> Mask:
-    """Which rows say what is known, or what a row before them says. `known` in the order of receipt."""
+def _repeated(series: ObservedSeries, at: Instants, values: Floats) -> Mask:
+    """Which rows say what is known, or what a row before them says."""
     newest: dict[int, Floats] = {}
-    if len(at) and at[0] <= newest_at:
-        again = np.isin(known.at, at)
+    if len(at) and at[0] <= series.newest_at:
+        known = series.records()  # in the order of receipt: of several words on one time the last stays
+        again = np.flatnonzero(np.isin(known.at, at))
         newest = dict(zip(known.at[again].tolist(), known.values[again], strict=True))
     result = np.zeros(len(at), dtype=bool)
     for i, (one, row) in enumerate(zip(at.tolist(), values, strict=True)):
@@ -190,21 +211,3 @@ def _repeated(known: Observed, newest_at: Instant, at: Instants, values: Floats)
         result[i] = said is not None and np.array_equal(said, row, equal_nan=True)
         newest[one] = row
     return result
-
-
-def _followed(kept: Feeding | None, records: Observed) -> Observed:
-    if kept is None:
-        return records
-    old = kept.records
-    return Observed(
-        old.kind,
-        old.symbol,
-        np.concatenate([old.at, records.at]),
-        np.concatenate([old.received_at, records.received_at]),
-        np.concatenate([old.values, records.values]),
-    )
-
-
-def _none(kind: Kind, symbol: str) -> Observed:
-    nowhen = np.zeros(0, dtype=np.int64)
-    return Observed(kind, symbol, nowhen, nowhen, np.zeros((0, len(FIELDS[kind]))))

@@ -40,32 +40,32 @@ def encoded(feedings: Sequence[Feeding], tenant: str) -> bytes:
     )
 
 
-def decoded(kind: Kind, paths: Sequence[Path]) -> tuple[Feeding, ...]:
-    """All records of these parts, one entry per symbol, in the order of receipt. Raises DamagedPart."""
+def decoded(kind: Kind, paths: Sequence[Path], symbol: str | None = None) -> tuple[Feeding, ...]:
+    """All records of these parts, or those of one symbol, one entry per symbol, in the order of receipt. Raises
+    DamagedPart."""
     if not paths:
         return ()
-    symbols = selected(
-        paths, "select symbol, any_value(origin), count(*) from read_parquet($files) group by symbol order by symbol"
+    asked = "from read_parquet($files)" + ("" if symbol is None else " where symbol = $symbol")
+    bound = {} if symbol is None else {"symbol": symbol}
+    there = selected(
+        paths, f"select symbol, any_value(origin), count(*) {asked} group by symbol order by symbol", **bound
     )
     names = (_HELD, "received_at", *FIELDS[kind])
-    columns = selected_columns(
-        paths,
-        f"select {', '.join(names)} from read_parquet($files) {_ORDER}",  # noqa: S608 - our own names
-    )
+    columns = selected_columns(paths, f"select {', '.join(names)} {asked} {_ORDER}", **bound)
     values = np.stack([np.ma.filled(columns[name], np.nan) for name in FIELDS[kind]], axis=1)
-    stops = np.cumsum([n for *_, n in symbols]).tolist()
+    stops = np.cumsum([n for *_, n in there]).tolist()
     return tuple(
         Feeding(
             Observed(
                 kind,
-                symbol,
+                one,
                 columns[_HELD][stop - n : stop],
                 columns["received_at"][stop - n : stop],
                 values[stop - n : stop],
             ),
             origin,
         )
-        for (symbol, origin, n), stop in zip(symbols, stops, strict=True)
+        for (one, origin, n), stop in zip(there, stops, strict=True)
     )
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 
 from market.bar_table import Mask, picked
+from market.growing import fixed, with_room
 from market.records import Records
 from ml.bars import Bars, Floats, Instants, Timeframe
 from ml.timeline import Timeline
 
 _FLOATS = ("open", "high", "low", "close", "volume", "quality")
 _INTEGERS = ("open_at", "received_at", "revision")
-_SMALLEST = 256
-
-Column = TypeVar("Column", Floats, Instants)
 
 
 class Series:
@@ -49,7 +45,7 @@ class Series:
     @property
     def opens(self) -> Instants:
         """Opens of all known bars, strictly increasing."""
-        return _view(self._opens[: self._n_bars])
+        return fixed(self._opens[: self._n_bars])
 
     @property
     def newest_received_at(self) -> int:
@@ -59,7 +55,7 @@ class Series:
     @property
     def quality(self) -> Floats:
         """Score of each record, as long as the timeline's records."""
-        return _view(self._floats[5, : self._n])
+        return fixed(self._floats[5, : self._n])
 
     def revisions(self, bars_at: Instants | Mask) -> Instants:
         """Newest revision of the bars at these positions of `opens`."""
@@ -79,7 +75,7 @@ class Series:
     def timeline(self) -> Timeline:
         """Records as answers see them. Built when asked for, once per change."""
         if self._timeline is None:
-            received = _view(self._integers[1, : self._n])
+            received = fixed(self._integers[1, : self._n])
             self._timeline = Timeline(self._bars(0, self._n), received, self.origin)
         return self._timeline
 
@@ -88,8 +84,8 @@ class Series:
         if not len(records):
             return
         first, self._n = self._n, self._n + len(records)
-        self._floats = _with_room(self._floats, first, self._n)
-        self._integers = _with_room(self._integers, first, self._n)
+        self._floats = with_room(self._floats, first, self._n)
+        self._integers = with_room(self._integers, first, self._n)
         bars = records.bars
         here = slice(first, self._n)
         for row, values in enumerate((bars.open, bars.high, bars.low, bars.close, bars.volume, records.quality)):
@@ -104,8 +100,8 @@ class Series:
         last = self._opens[self._n_bars - 1] if self._n_bars else -1
         if opens[0] > last and (np.diff(opens) > 0).all():
             n_bars = self._n_bars + len(opens)
-            self._opens = _with_room(self._opens, self._n_bars, n_bars)
-            self._newest = _with_room(self._newest, self._n_bars, n_bars)
+            self._opens = with_room(self._opens, self._n_bars, n_bars)
+            self._newest = with_room(self._newest, self._n_bars, n_bars)
             self._opens[self._n_bars : n_bars] = opens
             self._newest[self._n_bars : n_bars] = rows
             self._n_bars = n_bars
@@ -119,21 +115,5 @@ class Series:
 
     def _bars(self, start: int, stop: int) -> Bars:
         here = slice(start, stop)
-        open_, high, low, close, volume = (_view(self._floats[row, here]) for row in range(5))
-        return Bars(self.symbol, self.timeframe, _view(self._integers[0, here]), open_, high, low, close, volume)
-
-
-def _view(column: Column) -> Column:
-    view = column[:]
-    view.flags.writeable = False
-    return view
-
-
-def _with_room(columns: Column, used: int, needed: int) -> Column:
-    """Columns (along the last axis) with room for `needed` entries, the first `used` as they were."""
-    room = columns.shape[-1]
-    if needed <= room:
-        return columns
-    larger = np.empty((*columns.shape[:-1], max(needed, 2 * room, _SMALLEST)), dtype=columns.dtype)
-    larger[..., :used] = columns[..., :used]
-    return larger
+        open_, high, low, close, volume = (fixed(self._floats[row, here]) for row in range(5))
+        return Bars(self.symbol, self.timeframe, fixed(self._integers[0, here]), open_, high, low, close, volume)
