@@ -24,7 +24,10 @@ STEP_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def replay(
-    data: Annotated[list[Path], typer.Option(help="Folder or file of bars; may be given again, files are joined.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Folder or file of bars, and of what else is fed; may be given again, files are joined."),
+    ],
     result: Annotated[Path, typer.Option("--out", help="Folder for the answers; with --questions a Parquet file.")],
     timeframe: Annotated[Timeframe, typer.Option(help="Bars to read.")] = Timeframe.H1,
     capabilities: Annotated[str, typer.Option(help="Which to ask, A,B. Default: all.")] = "",

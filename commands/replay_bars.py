@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.progress import track
 
 from commands.faults import Unusable
+from commands.replay_observed import other_files, take_in_observed
 from commands.terminal import err
 from market.bar_file import BarFile, bar_files, read_bar_file
 from market.bar_table import BarTable
 from market.joined import joined, out_of_turn
+from market.other_file import other_named
 from market.refusal import Refusal
 from server import House
 
@@ -28,7 +30,8 @@ class Taken:
 def take_in(
     house: House, data: Sequence[Path], timeframes: Collection[str], symbols: Collection[str], silent: bool
 ) -> Taken:
-    """Feeds the bars of these timeframes and symbols (none: all) to the house.
+    """Feeds the bars of these timeframes and symbols (none: all) to the house, and what else the folders hold of them:
+    funding, open interest, books, headlines.
 
     Raises Unusable where there are no such files, and where the house was filled before and these bars do not simply
     continue that: the answers would not be those of a server that had them in time.
@@ -47,6 +50,7 @@ def take_in(
             notes.append(f"left out: {refusal}")
     series = joined(tables)
     _must_continue(house, series)
+    notes += take_in_observed(house, other_files(data), symbols)
     house.history.append(series, received_at=house.clock(), live=False)
     notes += [_of_rows(table) for table in series if table.n_refused]
     return Taken(tuple(notes), tuple(dict.fromkeys(file.symbol for file in files)))
@@ -54,7 +58,7 @@ def take_in(
 
 def _files(path: Path) -> Sequence[BarFile]:
     found, skipped = bar_files(path)
-    if path.is_file() and skipped:
+    if path.is_file() and skipped and other_named(path) is None:
         raise Unusable(f"{path.name}: {skipped[0].reason}")
     return found
 
