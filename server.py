@@ -155,7 +155,7 @@ def build(
     versions.ensure_rules([one.name for one in catalogue], steady())
     parts = Manifest(store, tenant), blobs, tenant
     history, features, summaries = History(*parts), FeatureStore(*parts), SummaryStore(*parts)
-    observations, headlines = Observations(*parts), Headlines(*parts)
+    observations, headlines = Observations(*parts, scratch=folder), Headlines(*parts)
     for kept in (history, features, summaries, observations, headlines):
         kept.load()
     ledger = Ledger(store, tenant, capacity=config.ledger.capacity, flush_ms=config.ledger.flush_ms)
@@ -173,7 +173,7 @@ def build(
         market=fed,
         chains=chains,
         book=book(ledger),
-        records=Records(record),
+        records=Records(record, versions.earned),
         now=now or Live(steady),
         limits=config.answers.limits(),
         run=run or within(config.answers.deadline_ms / 1_000),
@@ -212,7 +212,7 @@ def build(
     audit = Audit(store, tenant, note, seen(tenant))
     operating, pushing = key_desk(keys, steady), push_desk(history, observations, headlines, steady)
     every_tool = (*tools, *operating, *pushing)
-    limits = rates(config, [tool.name for tool in every_tool], steady)
+    limits = rates(config, [one.name for one in (*tools, *operating)], [one.name for one in pushing], steady)
     trainer = Trainer(
         Leases(store, tenant, LEASE_MS),
         JobRuns(store, tenant),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,7 +18,10 @@ from registry.judging import BANDS, Judged, Series
 _N, _LOSS, _N_RULES, _MINE_RULES, _RULES, _N_USUAL, _MINE_USUAL, _USUAL = range(8)
 _BANDS = 8
 _BINS = _BANDS + 2 * len(BANDS)
-WIDTH = _BINS + 3 * BINS
+_FIGURES = _BINS + 3 * BINS
+#: A capability may have so many figures of its own.
+MOST_FIGURES = 8
+WIDTH = _FIGURES + 2 * MOST_FIGURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ Cells: TypeAlias = dict[Key, Floats]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured figure of calibration: `ece`, or the coverage of a band."""
+    """A measured figure of calibration: `ece`, the coverage of a band, or one of the capability's own, its mean."""
 
     name: str
     value: float
@@ -72,6 +75,9 @@ def add(cells: Cells, key: Key, one: Judged, usual_loss: float | None) -> None:
     for i, inside in enumerate(one.inside):
         if inside is not None:
             _sum(cell, _BANDS + 2 * i, float(inside))
+    for i, figure in enumerate(one.figures):
+        if figure is not None:
+            _sum(cell, _FIGURES + 2 * i, figure)
     if one.right is not None and one.confidence is not None:
         at = _BINS + int(bin_of(np.array(one.confidence)))
         cell[at] += 1.0
@@ -86,9 +92,9 @@ def _sum(cell: Floats, at: int, *values: float) -> None:
         cell[i] += value
 
 
-def tally(chosen: Iterable[tuple[Key, Floats]], seed: int) -> Tally:
-    """The figures of the chosen cells. Intervals draw whole weeks, all series of a week together; `seed` for the
-    draws."""
+def tally(chosen: Iterable[tuple[Key, Floats]], seed: int, own: Sequence[str] = ()) -> Tally:
+    """The figures of the chosen cells; `own` names those of the capability itself. Intervals draw whole weeks, all
+    series of a week together; `seed` for the draws."""
     by_week: dict[int, Floats] = {}
     for key, cell in chosen:
         by_week[key.week] = by_week[key.week] + cell if key.week in by_week else cell
@@ -105,7 +111,7 @@ def tally(chosen: Iterable[tuple[Key, Floats]], seed: int) -> Tally:
         mean_loss=float(total[_LOSS] / total[_N]),
         against_rules=_ratio(weeks, table[:, [_N_RULES, _MINE_RULES, _RULES]], seed),
         against_usual=_ratio(weeks, table[:, [_N_USUAL, _MINE_USUAL, _USUAL]], seed),
-        calibration=_calibration(total),
+        calibration=_calibration(total, own),
     )
 
 
@@ -122,13 +128,17 @@ def _ratio(weeks: list[int], columns: Floats, seed: int) -> Ratio | None:
     return ratio_of_losses(blocks, np.random.default_rng(seed))
 
 
-def _calibration(total: Floats) -> tuple[Figure, ...]:
+def _calibration(total: Floats, own: Sequence[str]) -> tuple[Figure, ...]:
     found = []
-    counts, said, hits = total[_BINS:].reshape(3, BINS)
+    counts, said, hits = total[_BINS:_FIGURES].reshape(3, BINS)
     if counts.sum() > 0:
         found.append(Figure("ece", ece_of_bins(counts, said, hits), int(counts.sum())))
     for i, band in enumerate(BANDS):
         n, inside = total[_BANDS + 2 * i : _BANDS + 2 * i + 2]
         if n > 0:
             found.append(Figure(f"coverage of the {band} band", float(inside / n), int(n)))
+    for i, name in enumerate(own):
+        n, summed = total[_FIGURES + 2 * i : _FIGURES + 2 * i + 2]
+        if n > 0:
+            found.append(Figure(name, float(summed / n), int(n)))
     return tuple(found)

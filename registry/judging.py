@@ -39,7 +39,7 @@ class Judged:
     `live` means that it was on record before its truth could be known: no replay, and no question about the past. `at`
     is the close of the newest bar it knew (ms), from which its truth counts. `loss` is None where the answer can
     no longer be read; `rules_loss` where version 0 abstains on the row. `right` and `inside` (by band) are None where
-    the capability announces no label, or no bands.
+    the capability announces no label, or no bands. `figures` are the capability's own (`Capability.figures`), in order.
     """
 
     prediction_id: str
@@ -55,6 +55,7 @@ class Judged:
     confidence: float | None
     right: bool | None
     inside: tuple[bool | None, ...]
+    figures: tuple[float | None, ...] = ()
 
 
 def judge(capability: AnyCapability, settled: Sequence[tuple[Entry, Truth]]) -> list[Judged]:
@@ -85,6 +86,7 @@ def judge(capability: AnyCapability, settled: Sequence[tuple[Entry, Truth]]) -> 
             confidence=replies[i][1],
             right=_right(replies[i][0], truth),
             inside=_inside(replies[i][0], truth),
+            figures=_figures(capability, replies[i][0], truth),
         )
         for i, (entry, truth) in enumerate(settled)
     ]
@@ -105,6 +107,11 @@ def _said(capability: AnyCapability, entry: Entry) -> tuple[Answer | None, float
         return capability.answer.model_validate(reply["answer"]), reply["confidence"]
     except ValidationError:  # written by a version of the code with other fields: its loss is not to be had
         return None, None
+
+
+def _figures(capability: AnyCapability, answer: Answer | None, truth: Truth) -> tuple[float | None, ...]:
+    told = (None if answer is None else tells(answer, truth) for tells in capability.figures.values())
+    return tuple(None if one is None else _finite(one) for one in told)
 
 
 def _rules_losses(

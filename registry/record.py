@@ -135,7 +135,7 @@ class RecordBook:
         """Works out the short forms that have changed, for all answers from now on."""
         with self._lock:
             changed, self._changed = self._changed, set()
-            new = {who: self._standing(self._cells[who]) for who in changed}
+            new = {who: self._standing(self._cells[who], self._own(who[0])) for who in changed}
         if new:
             self._standings = {**self._standings, **new}
 
@@ -160,6 +160,7 @@ class RecordBook:
                 said = tally(
                     ((k, c) for k, c in cells.items() if k.live is live and (first is None or k.week >= first)),
                     self._seed,
+                    self._own(capability),
                 )
                 if said.n:
                     found.append(Line(version, live, said))
@@ -183,7 +184,11 @@ class RecordBook:
             self._usual[place] = Usual(self._capabilities[capability], horizon_ms)
         return self._usual[place]
 
-    def _standing(self, cells: Cells) -> Standing:
+    def _own(self, capability: str) -> tuple[str, ...]:
+        """Its own figures, by name."""
+        return tuple(self._capabilities[capability].figures) if capability in self._capabilities else ()
+
+    def _standing(self, cells: Cells, own: tuple[str, ...]) -> Standing:
         counts = {
             live: tally(((k, c) for k, c in cells.items() if k.live is live), self._seed).n for live in (True, False)
         }
@@ -192,7 +197,7 @@ class RecordBook:
             if newest is None:
                 continue
             window = tally(
-                ((k, c) for k, c in cells.items() if k.live is live and k.week > newest - WINDOW_WEEKS), self._seed
+                ((k, c) for k, c in cells.items() if k.live is live and k.week > newest - WINDOW_WEEKS), self._seed, own
             )
             if window.weeks >= fewest:
                 return Standing(counts[True], counts[False], live, window)

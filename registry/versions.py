@@ -187,6 +187,11 @@ class Versions:
             for row in rows
         )
 
+    def earned(self, capability: str, version: int) -> str | None:
+        """What decided that it was promoted, the last time; None where it never was."""
+        told = [one for one in self.decisions(capability) if (one.version, one.verdict) == (version, Verdict.PROMOTED)]
+        return told[-1].reasons[0] if told and told[-1].reasons else None
+
     def _stood(
         self, capability: str, version: int, to: State, verdict: Verdict, reasons: Sequence[str], by: str, at: int
     ) -> Decision:

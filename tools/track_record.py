@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -101,24 +101,32 @@ class TrackRecordReply(BaseModel):
         return Said(short.model_dump_json(exclude_none=True), self.summary)
 
 
-class Records:
-    """Short forms for the envelope of every answer: made once for each published standing."""
+#: Why a version was promoted, in a sentence; None where it never was.
+Earned = Callable[[str, int], str | None]
 
-    def __init__(self, book: RecordBook) -> None:
+
+class Records:
+    """Short forms for the envelope of every answer: made once for each published standing. What `earned` a version its
+    place stands in for a record until answers of its own have met their truth."""
+
+    def __init__(self, book: RecordBook, earned: Earned = lambda *_: None) -> None:
         self._book = book
+        self._earned = earned
         self._told: dict[tuple[str, int], tuple[Standing, TrackRecord]] = {}
 
     def record(self, capability: str, version: int) -> TrackRecord:
         """What is known of a predictor now."""
         standing, known = self._book.standing(capability, version), self._told.get((capability, version))
         if known is None or known[0] is not standing:
-            known = self._told[capability, version] = (standing, short(version, standing))
+            earned = None if standing.tally.n else self._earned(capability, version)
+            known = self._told[capability, version] = (standing, short(version, standing, earned))
         return known[1]
 
 
-def short(version: int, standing: Standing) -> TrackRecord:
-    """The short form of a standing."""
+def short(version: int, standing: Standing, earned: str | None = None) -> TrackRecord:
+    """The short form of a standing; `earned`: why the version was promoted."""
     said = standing.tally
+    why = f"; promoted: {earned}" if earned and not said.n else ""
     ratio = said.against_rules
     between = ratio.interval if ratio is not None else None
     return TrackRecord(
@@ -132,7 +140,7 @@ def short(version: int, standing: Standing) -> TrackRecord:
         loss_ratio_low=_rounded(between.low) if between is not None else None,
         loss_ratio_high=_rounded(between.high) if between is not None else None,
         calibration=_calibration(said),
-        verdict=verdict(version, said),
+        verdict=verdict(version, said) + why,
     )
 
 
