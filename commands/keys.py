@@ -80,7 +80,7 @@ def _minute(at: str | None) -> str:
     return "never" if at is None else at[:16].replace("T", " ")
 
 
-def _done(tool: str, asked: dict[str, Any], config: ConfigFile, data: DataFolder, json_wanted: bool) -> Any:  # noqa: ANN401
+def _done(tool: str, asked: dict[str, Any], config: ConfigFile, data: DataFolder, json_wanted: bool) -> Any:  # noqa: ANN401 - the reply of any tool
     where = place(config, data, {}, json_wanted=json_wanted)
     with Told(json_wanted):
         try:

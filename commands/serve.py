@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.faults import Told, Unusable
+from commands.interpreter import starting
 from commands.options import AsJson, ConfigFile, DataFolder
 from commands.place import Place, place, process_id, system_clock
 from commands.terminal import as_json, out, quiet
@@ -40,7 +41,7 @@ def serve(
     overrides: dict[str, Any] = {"http": http, **({"market": {"sample": True}} if sample else {})}
     where = place(config, data, overrides, json_wanted=json_wanted)
     _log(where.config.log_level)
-    with Told(json_wanted), _ending_in_order():
+    with Told(json_wanted), _ending_in_order(), starting():
         from registry.owner import Ownership
 
         ownership = Ownership.claim(where.folder, process_id(), system_clock())

@@ -102,7 +102,9 @@ class Ask:
     async def many(self, capability: AnyCapability, questions: Sequence[Question], asked_by: str) -> list[AnyReply]:
         """The replies to many questions of one capability, in order; what cannot be answered abstains. Raises Refused
         for an `as_of` in the future, a full ledger, and a veto that could not be written down."""
-        asked = [self._looked_up(capability, question) for question in questions]
+        said = [None if question.as_of is None else instant(question.as_of) for question in questions]
+        now = {one: self.now(one) for one in dict.fromkeys(said)}  # asked together, they are answered as of one time
+        asked = [self._looked_up(capability, *one, now[one[1]]) for one in zip(questions, said, strict=True)]
         remembered = [self.memo.get(one.key) for one in asked]
         settled = await self._settle(capability, asked, remembered)
         replies = [
@@ -121,9 +123,7 @@ class Ask:
                 self.memo.put(asked[i].key, settled[i])
         return replies
 
-    def _looked_up(self, capability: AnyCapability, question: Question) -> Asked:
-        said = None if question.as_of is None else instant(question.as_of)
-        now = self.now(said)
+    def _looked_up(self, capability: AnyCapability, question: Question, said: int | None, now: int) -> Asked:
         as_of = now if said is None else said
         if as_of > now + CLOCK_SLACK_MS:
             raise Refused(Code.IN_FUTURE, "as_of lies in the future", accepted=[f"as_of up to {moment(now)}, or none"])

@@ -97,7 +97,7 @@ def push_desk(
     )
 
 
-def _tool(name: str, description: str, request: type[BaseModel], answer) -> Tool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _tool(name: str, description: str, request: type[BaseModel], answer) -> Tool:  # type: ignore[no-untyped-def]  # noqa: ANN001 - made for each kind
     return Tool(name, f"Push {name}", description, request, PushReceipt, answer, read_only=False, needs=operating)
 
 

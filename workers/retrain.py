@@ -22,6 +22,7 @@ from registry.models import Decision as Kept
 from registry.models import Verdict as Word
 from registry.versions import TOLD, InForce, Versions
 from workers.classroom import EMBARGO_MS, TRAINING_MS, Classroom
+from workers.interrupted import Interrupted
 from workers.lessons import BadLessons
 from workers.schedule import CutOff
 from workers.shown import Losses, Shown
@@ -130,8 +131,8 @@ class Retrain:
         if learner is None:
             raise TrainingFailed(Failure.NOT_TAUGHT, f"{self.capability.name} has no learner")
         symbols, timeframe = sorted(one.symbol for one in fed), fed[0].timeframe
-        start = now - TRAINING_MS
-        return Classroom.of(self.capability, self.school.market, symbols, timeframe, start, now, learner.every_bars)
+        start, market = now - TRAINING_MS, Interrupted(self.school.market, self.school.trainer.must_go_on)
+        return Classroom.of(self.capability, market, symbols, timeframe, start, now, learner.every_bars)
 
     def _settled(self, version: Version, shown: Shown, classroom: Classroom, now: int, by: str) -> Kept:
         """Does what the gate says, and writes it down."""

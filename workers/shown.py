@@ -101,7 +101,7 @@ class Shown:
         names = [Names.joined([getattr(one, name) for one in parts]) for name in _NAMES]
         figures = [one.figures for one in parts if len(one.figures)]
         told = np.concatenate(figures) if figures else np.empty((0, 0))
-        found = Shown(*instants, *names, *(together(name, nothing) for name in _SCORES))  # type: ignore[arg-type]
+        found = Shown(*instants, *names, *(together(name, nothing) for name in _SCORES))  # type: ignore[arg-type]  # the names are those of its fields
         return replace(found, figures=told)
 
     def losses(self) -> Losses:
@@ -164,7 +164,7 @@ def _named(told: Mapping[str, NDArray[Any]], name: str) -> Names:
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     kept = io.BytesIO()
-    np.savez_compressed(kept, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(kept, **arrays)  # type: ignore[arg-type]  # numpy types its keywords as flags
     return kept.getvalue()
 
 

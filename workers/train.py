@@ -158,6 +158,11 @@ class Trainer:
         """Ends the training that is under way, and every later one, with `stopped`."""
         self._stopped.set()
 
+    def must_go_on(self) -> None:
+        """For whoever prepares a training: raises TrainingFailed (`stopped`) once nobody will train any more."""
+        if self._stopped.is_set():
+            raise TrainingFailed(Failure.STOPPED, "the server is stopping")
+
     def _run(self, course: Course, handed: bytes, lease: Lease, tell: Progress) -> _Brought:
         with self._workplace(lease) as place:
             task = Task(
@@ -194,8 +199,7 @@ class Trainer:
         began = heard = beaten = self.clock()
         for line in _lines(process):
             now = self.clock()
-            if self._stopped.is_set():
-                raise TrainingFailed(Failure.STOPPED, "the server is stopping")
+            self.must_go_on()
             if line is None:
                 if now - heard > self.patience.silent_seconds * 1_000:
                     raise TrainingFailed(Failure.SILENT, f"no sign of life for {(now - heard) / 1_000:.0f} s")

@@ -40,6 +40,14 @@ REMEMBERED = 20_000
 Key = tuple[str, Timeframe]
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the answers on one bar tell, and their labels: remembered once it has been told."""
+
+    facts: list[Fact] = field(default_factory=list)
+    labels: dict[tuple[str, str, Timeframe], str] = field(default_factory=dict)
+
+
 class Road(Protocol):
     """`tools.ask.Ask`, handed over by the composition root."""
 
@@ -110,16 +118,16 @@ class Watch:
         for start in range(0, len(waiting), TOGETHER):
             part = waiting[start : start + TOGETHER]
             try:
-                facts = {one: await self._facts(one) for one in part}
-                done = [one for one, told in facts.items() if told is not None]
-                every = [fact for told in facts.values() if told is not None for fact in told]
+                heard = await self._heard(part)
+                every = [fact for said in heard.values() for fact in said.facts]
                 await asyncio.to_thread(self.events.publish_all, every, self.clock())
             except BaseException:
                 self._wait_again(waiting[start:])
                 raise
-            self._wait_again([one for one, told in facts.items() if told is None])
-            for one in done:
+            self._wait_again([one for one in part if one not in heard])
+            for one, said in heard.items():
                 self._told[one.symbol, one.timeframe] = self._more[one.symbol, one.timeframe] = one
+                self._labels.update(said.labels)
             self.published()
         return len(waiting)
 
@@ -156,15 +164,15 @@ class Watch:
         with self._adding:
             self._waiting = {**{(one.symbol, one.timeframe): one for one in failed}, **self._waiting}
 
-    async def _facts(self, one: Closed) -> list[Fact] | None:
-        """What there is to tell of a bar, that it closed last; None where it could not be asked about."""
-        facts: list[Fact] = []
+    async def _heard(self, part: Sequence[Closed]) -> dict[Closed, _Heard]:
+        """What the answers on each bar tell; one that could not be asked about is left out. Series are asked about
+        together; where that fails, one by one, so that one keeps no other from being told of."""
         try:
-            for capability in self.capabilities:
-                if one.timeframe in capability.timeframes:
-                    facts += await self._answers(capability, one)
-                    await asyncio.sleep(0)  # callers come first
+            return await self._asked(part)
         except Exception as error:  # whatever fails in one series, the others are asked about
+            if len(part) > 1:
+                return {one: said for each in part for one, said in (await self._heard([each])).items()}
+            (one,) = part
             self._failed += 1
             log.warning(  # at length once a round: what fails in one may fail in 5,000
                 "a bar of %s %s could not be asked about (%s)",
@@ -173,24 +181,33 @@ class Watch:
                 type(error).__name__,
                 exc_info=self._failed == 1,
             )
-            return None
-        return [*facts, closed(one)]
+            return {}
 
-    async def _answers(self, capability: AnyCapability, one: Closed) -> list[Fact]:
-        """What the answer to its plain question tells: the one that most ask."""
-        question = capability.question(symbol=one.symbol, timeframe=one.timeframe)
-        (reply,) = await self.ask.many(capability, [question], WATCH)
-        return [*strange(one, reply), *await self._changed(capability, one, question, reply)]
+    async def _asked(self, part: Sequence[Closed]) -> dict[Closed, _Heard]:
+        """The plain question of every capability, the one that most ask; last, that the bar has closed."""
+        heard = {one: _Heard() for one in part}
+        for capability in self.capabilities:
+            here = [one for one in part if one.timeframe in capability.timeframes]
+            questions = [capability.question(symbol=one.symbol, timeframe=one.timeframe) for one in here]
+            replies = await self.ask.many(capability, questions, WATCH) if here else []
+            for one, question, reply in zip(here, questions, replies, strict=True):
+                heard[one].facts.extend(strange(one, reply))
+                await self._compare(capability, one, question, reply, heard[one])
+            await asyncio.sleep(0)  # callers come first
+        for one, said in heard.items():
+            said.facts.append(closed(one))
+        return heard
 
-    async def _changed(
-        self, capability: AnyCapability, one: Closed, question: Question, reply: Answered
-    ) -> Sequence[Fact]:
+    async def _compare(
+        self, capability: AnyCapability, one: Closed, question: Question, reply: Answered, heard: _Heard
+    ) -> None:
         label, key = label_of(reply), (capability.name, one.symbol, one.timeframe)
         if label is None:
-            return ()
+            return
         before = self._labels.get(key) or await self._label_then(capability, one, question)
-        self._labels[key] = label
-        return label_changed(capability.name, one, reply, before, label) if before not in (None, label) else ()
+        heard.labels[key] = label
+        if before not in (None, label):
+            heard.facts.extend(label_changed(capability.name, one, reply, before, label))
 
     async def _label_then(self, capability: AnyCapability, one: Closed, question: Question) -> str | None:
         """What the answer was when the series was last told of: by the server before this one."""
