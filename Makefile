@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 KILLS ?= 500
 REQUESTS ?= 120000
-STREAMS ?= 1000
+STREAMS ?= 2000
 MINUTES ?= 30
 
 .DEFAULT_GOAL := help
@@ -48,6 +48,8 @@ skill: install ## how good the answers are, on years that nothing was tuned on; 
 
 bench: install ## speed, as ratios measured in one run
 	$(BIN)/python -m benchmarks.first_answer
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.latency --models
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.gate_cost
 	$(BIN)/python -m benchmarks.tool_growth

@@ -36,11 +36,11 @@ def sample_house(folder: Path) -> House:
     return house
 
 
-def crown(folder: Path) -> None:
+def crown(folder: Path, names: tuple[str, ...] = TAUGHT) -> None:
     """Fills the folder."""
     house = sample_house(folder)
     try:
-        for name in TAUGHT:
+        for name in names:
             version = house.trainer.train(course(house, name), lambda _share, _word: None)
             house.versions.promote(name, version.version, ["for a benchmark"], "bench", _now())
     finally:

@@ -58,7 +58,7 @@ async def nothing(*_: Any) -> None:  # noqa: ANN401 - whatever an app is given
     """An app that does nothing."""
 
 
-def request(asgi: Any, path: str, more: list[tuple[bytes, bytes]]) -> Callable[[], Awaitable[Any]]:  # noqa: ANN401
+def request(asgi: Any, path: str, more: list[tuple[bytes, bytes]]) -> Callable[[], Awaitable[Any]]:  # noqa: ANN401 - an ASGI app of any maker
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": BODY, "more_body": False}
 
@@ -82,7 +82,7 @@ async def before(house: House) -> dict[str, float]:
         "gate, with a key": await cost_us(request(gate, path, [key])) - empty,
     }
     tool = Tool(TOOL, "", "", Asked, Reply, always)
-    guard, plain = Guard((tool,), rates(house.config, [], house.clock), house.audit, house.clock), caller((tool,))
+    guard, plain = Guard((tool,), rates(house.config, [], [], house.clock), house.audit, house.clock), caller((tool,))
     with speaking(neighbour("local")):
         guarded = await cost_us(lambda: guard.call(TOOL, BODY, "http"))
         found["guard (scope, rate, hash, row queued)"] = guarded - await cost_us(lambda: plain(TOOL, BODY, "http"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from registry.tables import outcomes, predictions
 from server import House, build
 
 STARTS, GROUP, WEEKS = 3, 5_000, 150
-#: The goal, in seconds: from the start of the process until the doors are open.
+#: The goal, in seconds: from the start of the process until its first answer is there.
 GOAL_SECONDS = 3.0
 VOLATILITY = next(one for one in CATALOGUE if one.name == "volatility")
 
@@ -116,6 +117,17 @@ def started(folder: Path) -> tuple[float, float, float, int]:
     return ready, cpu, answered, record["n_live"] + record["n_replayed"]
 
 
+def imported() -> tuple[float, float]:
+    """Seconds of a start that only read code are, and those of the CPU: no folder, no doors."""
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-c", "import gc; gc.disable(); import commands.main, commands.running"], check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - begun, cpu
+
+
 def timed(what: str, do: Callable[[], T]) -> T:
     """Does it, and prints what it took."""
     begun = time.perf_counter()
@@ -135,10 +147,11 @@ def main(arguments: list[str]) -> int:
         lived(folder, asked.symbols, asked.years, asked.rows)
         times = []
         for _ in range(STARTS):
+            wall, code = imported()
             ready, cpu, answered, n = started(folder)
-            times.append(ready)
+            times.append(answered)
             print(f"ready after {ready:.2f} s ({cpu:.2f} s CPU), first answer after {answered:.2f} s", end="; ")
-            print(f"its record counts {n:,}", flush=True)
+            print(f"of that imports {wall:.2f} s ({code:.2f} s CPU); its record counts {n:,}", flush=True)
     middle = statistics.median(times)
     print(f"{'met' if middle <= GOAL_SECONDS else 'MISSED'}: {middle:.2f} s, the goal is {GOAL_SECONDS:.1f} s")
     return 0 if middle <= GOAL_SECONDS else 1

@@ -59,7 +59,7 @@ def _hand_over(taught: Course, file: Path) -> None:
         arrays[f"{name}_rows"] = both.astype(np.float32)
         arrays[f"{name}_scaled"] = Scale.of(both).scaled(both).astype(np.float32)
         arrays[f"{name}_labels"] = np.concatenate([truth[some], swapped])
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy types its keywords as flags
 
 
 def _cost(work: Callable[[], object]) -> tuple[float, float]:

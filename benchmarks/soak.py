@@ -1,11 +1,12 @@
 """The soak: a server as a process, asked over HTTP and MCP at a steady pace, while an exchange that misbehaves feeds
-it, a model is trained, promoted and taken back.
+it, and models are trained, promoted and taken back. Its clock goes 60 times as fast as ours.
 
     python -m benchmarks.soak [--minutes 30] [--per-second 300] [--over 5]
 
 It fails (exit 1) on an answer that is an error, on two answers to one question that differ though the same version gave
-them on the same data, on memory that grows by more than 5%, and where the server, at `--over` times the load, says
-anything but an answer, or 429 or 503 with Retry-After.
+them on the same data, on a version that answers when it is not in force or does not when it is, on memory that grows by
+more than 5% once the server is warm, on a load that was not reached, and where the server, at `--over` times the load,
+sheds nothing or says anything but an answer, or 429 or 503 with Retry-After.
 """
 
 from __future__ import annotations
@@ -19,47 +20,48 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 
-from ml.bars import DAY_MS, Bars, Timeframe
-from ml.catalogue import CATALOGUE
+from benchmarks.soak_load import OK, SHED, SYMBOLS, TOOLS, Answered, Seen, load
+from benchmarks.soak_memory import Grown, grown, watched
+from benchmarks.soak_server import HURRY, hurried
+from benchmarks.speed import Served
+from benchmarks.wire import Wire, post
+from ml.bars import HOUR_MS, Bars, Timeframe
 from ml.checks import bars_for_laws
 from tests.loopback_exchange import LoopbackExchange, Trouble
 
-TOOLS = tuple(one.tool for one in CATALOGUE)
-SYMBOLS = ("SIMBTC", "SIMETH", "LOOPA", "LOOPB")
-#: Of so many questions one goes through MCP.
-MCP_EVERY = 10
-CONNECTIONS = 32
+CONNECTIONS, FLOOD_CONNECTIONS = 32, 96
 OVERLOAD_SECONDS = 20.0
+#: Of the load, so much must have been reached for the rest to mean anything.
+LEAST_REACHED = 0.95
+MOST_GROWN = 0.05
+#: When models are trained, and how long they stay: one while the server warms up, one when it must be flat.
+TURNS = ((0.05, 0.15), (0.55, 0.15))
+#: From the word of a promotion until every answer heeds it.
+IN_FORCE_SECONDS = 2.5
 
 
 @dataclass
-class Seen:
-    """What was heard: seconds an answer took, statuses, answers by what they hang on, and what was wrong."""
+class Life:
+    """A running server, and what it said when (seconds, by our clock)."""
 
-    took: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    answers: dict[tuple[str, ...], str] = field(default_factory=dict)
-    versions: Counter[str] = field(default_factory=Counter)
-    passed_over: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
+    process: asyncio.subprocess.Process
+    port: int
+    said: list[tuple[float, str]] = field(default_factory=list)
 
-    def reply(self, tool: str, symbol: str, reply: dict[str, Any]) -> None:
-        """One answer. The same version on the same data says the same."""
-        self.versions[reply["answered_by"]] += 1
-        self.passed_over.update(reply.get("passed_over") or ())
-        key = (tool, symbol, reply["answered_by"], str(reply.get("data_through")), str(reply.get("passed_over")))
-        said = json.dumps([reply.get("answer"), reply["prediction_id"]], sort_keys=True)
-        if self.answers.setdefault(key, said) != said:
-            self.wrong.append(f"two answers for {key}")
+    def cpu_seconds(self) -> float:
+        return Served("", self.process.pid).cpu_seconds()
+
+    async def listen(self, lines: asyncio.StreamReader) -> None:
+        async for line in lines:
+            self.said.append((time.perf_counter(), line.decode().strip()))
 
 
 def main() -> None:
@@ -75,133 +77,118 @@ def main() -> None:
 async def soak(seconds: float, per_second: int, over: int) -> int:
     """0 where all went well."""
     with tempfile.TemporaryDirectory() as folder:
-        exchange = _exchange()
-        async with exchange.serving(), _served(Path(folder), exchange.url, seconds, per_second) as (url, process, said):
+        begun = time.time_ns() // 1_000_000
+        exchange = _exchange(begun)
+        async with exchange.serving(), _served(Path(folder), exchange.url, begun, seconds, per_second) as life:
             trouble = asyncio.create_task(_trouble(exchange))
-            seen, memory = Seen(), list[float]()
-            watching = asyncio.create_task(_memory(process.pid, memory))
-            assert process.stdin is not None
-            process.stdin.write(b"go\n")
-            await _load(url, seen, per_second, seconds)
+            memory = list[float]()
+            watching = asyncio.create_task(watched(life.process.pid, memory))
+            assert life.process.stdin is not None
+            life.process.stdin.write(b"go\n")
+            cpu, ours = life.cpu_seconds(), time.process_time()
+            seen = await load(life.port, per_second, seconds, min(CONNECTIONS, per_second))
+            cpu, ours = life.cpu_seconds() - cpu, time.process_time() - ours
             watching.cancel()
-            calm = _rate(seen.took, seconds)
-            flood = Seen()
-            await _load(url, flood, per_second * over, min(OVERLOAD_SECONDS, seconds))
+            flooded = min(OVERLOAD_SECONDS, seconds)
+            flood = await load(life.port, per_second * over, flooded, FLOOD_CONNECTIONS)
             trouble.cancel()
-            process.terminate()
-            ended = await process.wait()
-    third = max(len(memory) // 3, 1)
-    grown = float(np.median(memory[-third:]) / np.median(memory[third : 2 * third] or memory)) - 1.0
-    print(f"{len(seen.took)} answers in {seconds:.0f} s, {calm:.0f} a second ({per_second} wanted)")
-    p50, p99 = _quantile(seen.took, 0.5), _quantile(seen.took, 0.99)
-    print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms; statuses {dict(seen.statuses)}; passed over {dict(seen.passed_over)}")
-    print(f"versions {dict(seen.versions)}; turns {said}; exchange asked {len(exchange.asked)} times")
-    print(f"memory {memory[0] / 1e6:.0f} -> {memory[-1] / 1e6:.0f} MB; last third against the one before: {grown:+.1%}")
-    print(f"{over}x: {_rate(flood.took, min(OVERLOAD_SECONDS, seconds)):.0f} a second, statuses {dict(flood.statuses)}")
-    wrong = [*seen.wrong, *flood.wrong]
-    wrong += [f"status {status}" for status in seen.statuses if status != httpx.codes.OK]
-    wrong += [f"under {over}x: status {status}" for status in flood.statuses if status not in (200, 429, 503)]
-    wrong += [] if grown <= 0.05 else [f"memory grew by {grown:.1%}"]
+            life.process.terminate()
+            ended = await life.process.wait()
+    size = grown(memory)
+    reached = len(seen.took) / seconds
+    versions = Counter(one.by for one in seen.answered)
+    print(f"{len(seen.took)} answers in {seconds:.0f} s, {reached:.0f} a second ({per_second} wanted)")
+    print(f"CPU a second: server {cpu / seconds:.2f} s, callers and exchange {ours / seconds:.2f} s")
+    print(f"{_quantiles(seen.took)}; statuses {dict(seen.statuses)}; passed over {dict(seen.passed_over)}")
+    print(f"versions {dict(versions)}; exchange asked {len(exchange.asked)} times")
+    print("; ".join(word for _, word in life.said))
+    print(_memory(memory, size))
+    print(f"{over}x: {len(flood.took) / flooded:.0f} a second, {_quantiles(flood.took)}; {dict(flood.statuses)}")
+    wrong = [*_heard_wrong(seen, reached / per_second), *_shed_wrong(flood), *promised(life.said, seen.answered)]
+    wrong += [] if size.by <= MOST_GROWN else [f"memory grew by {size.by:.1%}"]
     wrong += [] if ended == 0 else [f"the server ended with {ended}"]
     print("\n".join(wrong) or "nothing was wrong")
     return 1 if wrong else 0
 
 
-async def _load(url: str, seen: Seen, per_second: int, seconds: float) -> None:
-    """Asks at this pace for so long; where answers come too slowly, at the pace of the connections."""
-    until, pace = time.perf_counter() + seconds, CONNECTIONS / per_second
-    limits = httpx.Limits(max_connections=CONNECTIONS + 4, keepalive_expiry=2.0)  # the server waits for 5 s
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30, limits=limits) as http:
-        session = await _session(http)
-        await asyncio.gather(*(_line(http, session, seen, n, pace, until) for n in range(CONNECTIONS)))
-
-
-async def _line(
-    http: httpx.AsyncClient, session: dict[str, str], seen: Seen, n: int, pace: float, until: float
-) -> None:
-    due = time.perf_counter() + pace * n / CONNECTIONS
-    chance = random.Random(n)  # noqa: S311 - which question comes next
-    while due < until:
-        await asyncio.sleep(max(due - time.perf_counter(), 0.0))
-        due = max(due + pace, time.perf_counter() - pace)
-        tool, symbol = chance.choice(TOOLS), chance.choice(SYMBOLS)
-        began = time.perf_counter()
-        try:
-            if chance.randrange(MCP_EVERY):
-                response = await http.post(f"/v1/tools/{tool}", json={"symbol": symbol})
-                reply = response.json() if response.status_code == httpx.codes.OK else None
-            else:
-                response, reply = await _through_mcp(http, session, tool, symbol)
-        except httpx.HTTPError as error:
-            seen.wrong.append(type(error).__name__)
+def promised(said: Sequence[tuple[float, str]], answered: Sequence[Answered]) -> list[str]:
+    """What is wrong with who answered: between `promoted NAME@N` and `rolled back NAME@N` NAME@N answers, unless it is
+    passed over, and before and after it does not. `said` has all that was done, in order."""
+    found: list[str] = []
+    begun: dict[str, float] = {}
+    for at, line in said:
+        word, _, version = line.rpartition(" ")
+        name = version.partition("@")[0]
+        if word == "promoted":
+            begun[version] = at
+        if word != "rolled back":
             continue
-        seen.took.append(time.perf_counter() - began)
-        seen.statuses[response.status_code] += 1
-        if response.status_code in (429, 503) and "retry-after" not in response.headers:
-            seen.wrong.append(f"{response.status_code} without Retry-After")
-        if reply is not None:
-            seen.reply(tool, symbol, reply)
+        since = begun[version] + IN_FORCE_SECONDS
+        mine = [one for one in answered if one.by.partition("@")[0] == name]
+        inside = [one for one in mine if one.asked_at > since and one.heard_at < at]
+        others = [one for one in inside if one.by != version and not one.passed_over]
+        found += [f"{version} was promoted, and {others[0].by} answered {len(others)} times"] if others else []
+        if not any(one.by == version for one in inside):
+            found.append(f"{version} was promoted for {at - begun[version]:.0f} s, and never answered")
+        outside = [one for one in mine if one.by == version and one.heard_at < begun[version]]
+        late = [one for one in mine if one.by == version and one.asked_at > at + IN_FORCE_SECONDS]
+        found += [f"{version} answered {len(outside)} times before it was promoted"] if outside else []
+        found += [f"{version} answered {len(late)} times after it was rolled back"] if late else []
+    return found + [line for _, line in said if line.startswith("FAILED")] + ([] if begun else ["nothing was promoted"])
 
 
-async def _session(http: httpx.AsyncClient) -> dict[str, str]:
-    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "soak", "version": "1"}}
-    reply = await _rpc(http, {}, "initialize", hello)
-    return {"Mcp-Session-Id": reply.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
+def _heard_wrong(seen: Seen, share: float) -> list[str]:
+    found = [f"{what} ({n} times)" for what, n in seen.wrong.items()]
+    found += [f"status {status} ({n} times)" for status, n in seen.statuses.items() if status != OK]
+    return found + ([] if share >= LEAST_REACHED else [f"only {share:.0%} of the load was reached"])
 
 
-async def _through_mcp(
-    http: httpx.AsyncClient, session: dict[str, str], tool: str, symbol: str
-) -> tuple[httpx.Response, dict[str, Any] | None]:
-    response = await _rpc(http, session, "tools/call", {"name": tool, "arguments": {"symbol": symbol}})
-    if response.status_code != httpx.codes.OK:
-        return response, None
-    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {")]
-    told = json.loads(lines[-1] if lines else response.text)
-    if "result" not in told:
-        response.status_code = 500
-        return response, None
-    result = told["result"]
-    if result.get("isError"):
-        code = result["_meta"]["barograph/error"]["code"]
-        response.status_code = 429 if code == "rate_limited" else 503 if code == "overloaded" else 500
-        response.headers["retry-after"] = "1"  # MCP has no such header: it stands in the error
-        return response, None
-    return response, result["structuredContent"]
+def _shed_wrong(flood: Seen) -> list[str]:
+    found = [f"under overload: {what} ({n} times)" for what, n in flood.wrong.items()]
+    found += [f"under overload: status {status}" for status in flood.statuses if status not in (OK, *SHED)]
+    return found + ([] if any(flood.statuses[one] for one in SHED) else ["under overload: nothing was shed"])
 
 
-async def _rpc(http: httpx.AsyncClient, session: dict[str, str], method: str, params: dict[str, Any]) -> httpx.Response:
-    body = {"jsonrpc": "2.0", "id": random.getrandbits(40), "method": method, "params": params}
-    accept = {"Accept": "application/json, text/event-stream"}
-    return await http.post("/mcp", json=body, headers={**session, **accept})
+def _memory(samples: Sequence[float], size: Grown) -> str:
+    begin, warm, end = (one / 1e6 for one in (samples[0], size.warm_bytes, size.end_bytes))
+    line = f"a line through it {size.per_hour:+.1%} an hour"
+    course = " ".join(f"{one / 1e6:.0f}" for one in samples[:: max(len(samples) // 20, 1)])
+    sizes = f"memory at first {begin:.0f} MB, warm {warm:.0f}, at the end {end:.0f}: {size.by:+.1%}"
+    return f"memory in MB {course}\n{sizes}; {line}"
+
+
+def _quantiles(took: Sequence[float]) -> str:
+    if not took:
+        return "no answers"
+    p50, p99, most = (1_000 * float(one) for one in np.quantile(took, [0.5, 0.99, 1.0]))
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {most:.0f} ms"
 
 
 @asynccontextmanager
-async def _served(
-    folder: Path, exchange: str, seconds: float, per_second: int
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process, list[str]]]:
-    """The server, once it answers about what the exchange feeds; what it says of its turns comes after."""
+async def _served(folder: Path, exchange: str, begun: int, seconds: float, per_second: int) -> AsyncIterator[Life]:
+    """The server, once it answers about what the exchange feeds."""
     config = folder / "config.yaml"
     symbols = {"LOOPA": "BTC/USDT:USDT", "LOOPB": "ETH/USDT:USDT"}
     fed = {"name": "binanceusdm", "symbols": symbols, "history_days": 110, "base_url": exchange, "every_seconds": 1}
     settings = {
         "market": {"sample": True},
         "models": {"train": False, "replay_past_days": 1},
-        "limits": {"without_key": f"{2 * per_second}/second"},
+        # For each tool: twice its share of the load in a second of ours.
+        "limits": {"without_key": f"{max(2 * per_second // len(TOOLS), 1)}/{HURRY} second"},
         "feeds": {"exchanges": [fed]},
     }
     config.write_text(json.dumps(settings), "utf-8")  # JSON is YAML
-    turns = [str(share * seconds) for share in (0.2, 0.5, 0.8)]
-    words = [sys.executable, "-m", "benchmarks.soak_server", str(folder / "data"), str(config), "0", *turns]
+    turns = [str(share * seconds) for turn in TURNS for share in turn]
+    words = [sys.executable, "-m", "benchmarks.soak_server", str(folder / "data"), str(config), "0", str(begun), *turns]
     process = await asyncio.create_subprocess_exec(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    said: list[str] = []
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().strip()
-    listening = asyncio.create_task(_listen(process.stdout, said))
+    life = Life(process, urlsplit(url).port or 0)
+    listening = asyncio.create_task(life.listen(process.stdout))
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
-            for symbol in SYMBOLS:
-                await _fed(http, symbol)
-        yield url, process, said
+        for symbol in SYMBOLS:
+            await _fed(life.port, symbol)
+        yield life
     finally:
         if process.returncode is None:
             process.kill()
@@ -209,28 +196,17 @@ async def _served(
         await listening
 
 
-async def _fed(http: httpx.AsyncClient, symbol: str) -> None:
+async def _fed(port: int, symbol: str) -> None:
     """Waits until there are bars of it."""
-    for _ in range(600):
-        if (await http.post(f"/v1/tools/{TOOLS[0]}", json={"symbol": symbol})).status_code == httpx.codes.OK:
-            return
-        await asyncio.sleep(0.2)
+    wire, asked = Wire(port), post(f"/v1/tools/{TOOLS[0]}", {"symbol": symbol})
+    try:
+        for _ in range(600):
+            if (await wire.ask(asked)).status == OK:
+                return
+            await asyncio.sleep(0.2)
+    finally:
+        wire.close()
     raise SystemExit(f"nothing of {symbol} came from the exchange")
-
-
-async def _listen(lines: asyncio.StreamReader, said: list[str]) -> None:
-    said += [line.decode().strip() async for line in lines]
-
-
-async def _memory(pid: int, found: list[float]) -> None:
-    """Bytes that the process holds, every second, once it has warmed up."""
-    while True:
-        await asyncio.sleep(1.0)
-        found.append(_resident(pid))
-
-
-def _resident(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text("utf-8").split()[1]) * 4_096.0
 
 
 async def _trouble(exchange: LoopbackExchange) -> None:
@@ -242,26 +218,17 @@ async def _trouble(exchange: LoopbackExchange) -> None:
         exchange.misbehaves(chance.choice(troubles), Trouble.NONE)
 
 
-def _exchange() -> LoopbackExchange:
-    exchange = LoopbackExchange(now=lambda: time.time_ns() // 1_000_000)
-    hour = 3_600_000
-    n, end = 110 * 24 + 48, (exchange.now() // hour + 24) * hour
+def _exchange(begun: int) -> LoopbackExchange:
+    """Two symbols with 110 days of bars, that go on for as long as anybody listens."""
+    exchange = LoopbackExchange(now=hurried(begun))
+    before, n = 110 * 24, 110 * 24 + 96
     for i, symbol in enumerate(("BTCUSDT", "ETHUSDT")):
         bars = bars_for_laws(np.random.default_rng(i), Timeframe.H1, n, symbol)
-        opens = end - np.arange(n, 0, -1) * hour
+        opens = (begun // HOUR_MS + np.arange(n) - before) * HOUR_MS
         exchange.plays(
             symbol, Bars(symbol, Timeframe.H1, opens, bars.open, bars.high, bars.low, bars.close, bars.volume)
         )
-    assert n * hour > 110 * DAY_MS
     return exchange
-
-
-def _rate(took: list[float], seconds: float) -> float:
-    return len(took) / seconds
-
-
-def _quantile(took: list[float], q: float) -> float:
-    return 1_000 * float(np.quantile(took, q)) if took else float("nan")
 
 
 if __name__ == "__main__":
