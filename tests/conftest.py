@@ -8,12 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from commands.config import Config, Ledger, Models
 from market.bar_table import BarTable, checked
 from ml.bars import HOUR_MS, Bars, Timeframe
 from ml.checks import bars_for_laws
 from server import House, build
+
+# How long a test takes says nothing of what it tests: on a machine at work any of them is slow at times.
+settings.register_profile(
+    "house", parent=settings.default, deadline=None, suppress_health_check=(HealthCheck.too_slow,)
+)
+settings.load_profile("house")
 
 #: A Monday, 2024-01-01T00:00Z: where test histories end.
 NOW = 1_704_067_200_000

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bars import HOUR_MS, Bars, Floats, Timeframe
-from ml.liquidity.season import hour_of_week, profile
+from ml.liquidity.season import profile
+from ml.week import hour_of_week
 
 MONDAY = 1_600_041_600_000
 

@@ -1,4 +1,4 @@
-"""Order books as they are observed: a few levels a side, evenly spaced."""
+"""What is observed beside bars: order books, a few levels a side, evenly spaced; and single numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from market.observed_table import ObservedTable, checked_observations
-from ml.bars import Floats
+from ml.bars import Floats, Instants
 from ml.observed import FIELDS, Kind, Observed
 
 
@@ -31,3 +31,10 @@ def book_table(symbol: str, at: Sequence[int], rows: Sequence[Floats]) -> Observ
     """The same as they come in."""
     values = np.array(rows).reshape(len(at), len(FIELDS[Kind.BOOK]))
     return checked_observations(Kind.BOOK, symbol, "files", np.array(at, dtype=np.int64), values)
+
+
+def numbers(kind: Kind, symbol: str, at: Instants, values: Floats, after_ms: int = 0) -> Observed:
+    """Funding rates, or open interest in base units, at the times `at` (ms), each received `after_ms` later."""
+    columns = np.full((len(at), len(FIELDS[kind])), np.nan)
+    columns[:, 0] = values
+    return Observed(kind, symbol, at, at + after_ms, columns)

@@ -114,6 +114,13 @@ def test_a_reason_says_what_was_seen_with_its_numbers_and_the_line_says_how_rare
     assert ANOMALY.say(QUESTION, calm).startswith("no anomaly, score 0.")
 
 
+def test_a_calm_minute_is_not_said_to_have_no_volume_or_a_price_that_stands_still() -> None:
+    calm = ended(market(1_200, tf=Timeframe.M1), move=0.001)
+    outcome = ask(calm, question=QUESTION.model_copy(update={"timeframe": Timeframe.M1}))
+    assert isinstance(outcome, Given)
+    assert outcome.reasons[0] == "nothing stands out"
+
+
 def test_the_share_of_the_panel_that_is_abnormal_too_tells_a_crash_from_a_quarrel() -> None:
     calm = [ended(market(seed=i, symbol=f"C{i}"), move=0.004) for i in range(5)]
     wild = [ended(market(seed=i, symbol=f"W{i}"), move=-0.15, volume_sd=5.0) for i in range(3)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ml.anomaly import ANOMALY
 from ml.anomaly.empirical import FEWEST, Tail
+from ml.anomaly.fed import FED
 from ml.anomaly.learner import LEARNER
 from ml.anomaly.model import AnomalyModel
 from ml.bars import Timeframe
@@ -19,6 +20,7 @@ from ml.capability import CannotAnswer, Given, Why
 from ml.checks import LAWS, Case, Law, bars_for_laws
 from ml.learning import Artefact, BadArtefact, Fitted, Lessons, TooFewLessons
 from ml.timeline import StillMarket
+from tests.test_anomaly_fed import CALM, funding, rows_of
 from workers.classroom import Classroom
 
 LAW_BARS = bars_for_laws(np.random.default_rng(7), Timeframe.H1, 6_000)
@@ -61,7 +63,7 @@ def test_it_finds_planted_anomalies_better_than_the_rules_and_its_rates_hold() -
         return float(np.mean([ANOMALY.loss(said, t) for said, t in pairs])), float(np.mean(rates))
 
     mine, rate = judged(model())
-    rules, _ = judged(ANOMALY.rules)  # type: ignore[arg-type]
+    rules, _ = judged(ANOMALY.rules)  # type: ignore[arg-type]  # rules are a predictor of their own answer
     assert mine < 0.95 * rules
     assert 0.5 < rate < 1.5
 
@@ -113,6 +115,19 @@ def test_an_answer_says_what_the_trees_found_and_on_what_they_were_fitted() -> N
         assert isinstance(said, Given)
         assert any("fitted on" in reason and "3 symbols" in reason for reason in said.reasons)
         assert "trees" in [term.name for term in terms]
+
+
+def test_what_is_fed_counts_for_a_model_as_it_does_for_the_rules_and_its_absence_changes_nothing() -> None:
+    rows = rows_of(CALM)
+    fed = rows_of(CALM, funding(0.003))
+    (calm,), (said,) = model().predict(rows), model().predict(fed)
+    assert isinstance(calm, Given)
+    assert isinstance(said, Given)
+    assert not calm.answer.is_anomaly
+    assert (said.answer.type, said.answer.channel, said.answer.is_anomaly) == ("derivatives", "funding", True)
+    assert model().explain(fed)[0][0].name == "funding"
+    before = replace(rows, names=rows.names[: -len(FED)], values=rows.values[:, : -len(FED)])
+    assert model().predict(before) == [calm]
 
 
 @settings(max_examples=25, deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+from sklearn.metrics import f1_score  # type: ignore[import-untyped]  # it has no types
 
 from ml.bars import DAY_MS, HOUR_MS, WEEK_MS
 from ml.evaluation.intervals import FEWEST_BLOCKS, mean_of_blocks, ratio_of_losses, resampled

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from market import feature_store as store_module
+from market.bar_part import encoded as bar_part
 from market.feature_row import FeatureRow
 from market.feature_store import FeatureStore
 from market.parquet import DamagedPart
-from market.parquet import encoded as bar_part
 from market.quality import USABLE
 from market.records import Records
 from ml.bars import HOUR_MS, Floats, Timeframe
@@ -71,8 +71,8 @@ def at(hour: int) -> int:
 def row(
     hour: int, values: Sequence[float] = (50.0, 0.01, 7.0), symbol: str = "AAA", quality: float = 1.0, **more: object
 ) -> FeatureRow:
-    names: tuple[str, ...] = more.get("names", NAMES)  # type: ignore[assignment]
-    timeframe: Timeframe = more.get("timeframe", Timeframe.H1)  # type: ignore[assignment]
+    names: tuple[str, ...] = more.get("names", NAMES)  # type: ignore[assignment]  # keywords of a test's own
+    timeframe: Timeframe = more.get("timeframe", Timeframe.H1)  # type: ignore[assignment]  # keywords of a test's own
     return FeatureRow(symbol, timeframe, at(hour), at(hour) - 1, names, np.array(values, dtype=float), quality)
 
 
@@ -202,7 +202,7 @@ def test_a_row_from_the_future_is_refused(kept: Kept) -> None:
 )
 def test_a_row_that_cannot_be_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        row(1, **wrong)  # type: ignore[arg-type]
+        row(1, **wrong)  # type: ignore[arg-type]  # what is wrong here
 
 
 def described(values: Floats) -> tuple[float, ...]:

@@ -85,7 +85,7 @@ def sound_bars(draw: st.DrawFn) -> Bars:
 
 @pytest.mark.parametrize("one", INDICATORS, ids=NAMES)
 def test_an_indicator_says_what_it_is(one: object) -> None:
-    entry = indicator(getattr(one, "name"))  # noqa: B009
+    entry = indicator(getattr(one, "name"))  # noqa: B009 - its parameter may be no indicator
     assert entry.name == entry.name.lower().strip()
     assert entry.unit
     assert len(entry.source) > 5

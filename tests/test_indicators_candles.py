@@ -34,7 +34,7 @@ def walk(tick: float | None, seed: int = 3) -> Bars:
     low = np.minimum(opened, close) * np.exp(-random.choice([0.0, 0.0005, 0.01], N))
     columns = (opened, high, low, close)
     if tick is not None:
-        columns = tuple(np.round(column / tick) * tick for column in columns)  # type: ignore[assignment]
+        columns = tuple(np.round(column / tick) * tick for column in columns)  # type: ignore[assignment]  # as many columns as before
     return Bars("WALK", Timeframe.H1, np.arange(N, dtype=np.int64) * HOUR_MS, *columns, np.ones(N))
 
 

@@ -298,15 +298,15 @@ TEXTBOOK: dict[str, Definition] = {
     "dow_cos": lambda b, i: math.cos(math.tau * on_day(b.t[i]).weekday() / 7),
 }
 for _k in (1, 5, 20):
-    TEXTBOOK[f"log_return_{_k}"] = lambda b, i, k=_k: b.ret(i, k)  # type: ignore[misc]
+    TEXTBOOK[f"log_return_{_k}"] = lambda b, i, k=_k: b.ret(i, k)  # type: ignore[misc]  # mypy infers no lambda with a default
 for _n in (10, 20, 50, 100, 200):
-    TEXTBOOK[f"sma_{_n}"] = lambda b, i, n=_n: b.sma(i, n)  # type: ignore[misc]
+    TEXTBOOK[f"sma_{_n}"] = lambda b, i, n=_n: b.sma(i, n)  # type: ignore[misc]  # mypy infers no lambda with a default
     TEXTBOOK[f"price_vs_sma_{_n}"] = lambda b, i, n=_n: b.c[i] / b.sma(i, n) - 1  # type: ignore[misc]
-    TEXTBOOK[f"ema_{_n}"] = lambda b, i, n=_n: b.ema(n)[i]  # type: ignore[misc]
+    TEXTBOOK[f"ema_{_n}"] = lambda b, i, n=_n: b.ema(n)[i]  # type: ignore[misc]  # mypy infers no lambda with a default
 for _n in (9, 10, 20, 21, 50, 100, 200):
     TEXTBOOK[f"price_vs_ema_{_n}"] = lambda b, i, n=_n: b.c[i] / b.ema(n)[i] - 1  # type: ignore[misc]
 for _n in (24, 168, 720):
-    TEXTBOOK[f"realised_volatility_{_n}"] = lambda b, i, n=_n: b.rv(i, n)  # type: ignore[misc]
+    TEXTBOOK[f"realised_volatility_{_n}"] = lambda b, i, n=_n: b.rv(i, n)  # type: ignore[misc]  # mypy infers no lambda with a default
 
 
 def disagreements(bars: Bars, positions: list[int]) -> list[str]:

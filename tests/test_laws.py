@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ml.bars import Instants, Timeframe
+from ml.bars import Bars, Floats, Instants, Timeframe
 from ml.capability import AnyCapability, Features, Question, Rows
 from ml.catalogue import CATALOGUE
 from ml.checks import LAWS, Case, Law, LawBroken, bars_for_laws
+from ml.exact import picked
+from ml.rows import BarFeatures
 from ml.timeline import Market
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +38,26 @@ def test_a_feature_that_peeks_one_bar_ahead_is_caught() -> None:
     law = next(law for law in LAWS if law.name == "blind_to_the_future")
     with pytest.raises(LawBroken, match="differ with and without the bars after as_of"):
         law.check(Case(peeking, capability.rules, BARS[timeframe]))
+
+
+def test_a_feature_that_reads_beyond_its_own_series_is_caught() -> None:
+    capability, timeframe = CASES[0]
+    leaking = replace(capability, features=Leaking())
+    law = next(law for law in LAWS if law.name == "beside_others_is_alone")
+    with pytest.raises(LawBroken, match="close differ beside others and alone"):
+        law.check(Case(leaking, capability.rules, BARS[timeframe]))
+
+
+class Leaking:
+    """The close two bars before, read from a warm-up of one: beside others it is another's."""
+
+    names = ("close",)
+
+    def rows(self, questions: Sequence[Question], as_of: Instants, market: Market) -> Rows:
+        return BarFeatures(self.names, 1, 1, self._kernel, lambda _: None).rows(questions, as_of, market)
+
+    def _kernel(self, bars: Bars, variant: Hashable, at: Instants | None = None) -> Floats:
+        return picked(np.roll(bars.close, 2), at)[:, None]
 
 
 @dataclass(frozen=True)

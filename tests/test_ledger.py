@@ -358,5 +358,5 @@ def test_an_integer_of_numpy_is_refused_as_sqlite_would_store_its_bytes() -> Non
     with pytest.raises(BadEntry, match="not int64"):
         _entry(
             "a",
-            as_of=np.int64(5),  # type: ignore[arg-type]
+            as_of=np.int64(5),  # type: ignore[arg-type]  # what is wrong here
         )

@@ -28,7 +28,7 @@ def asked_of(bars: Bars, question: LiquidityQuestion) -> Given[LiquidityAnswer] 
 
 
 def answer_of(bars: Bars, horizon: Horizon = Horizon.H24, **fields: float) -> LiquidityAnswer:
-    outcome = asked_of(bars, LiquidityQuestion(symbol=bars.symbol, horizon=horizon, **fields))  # type: ignore[arg-type]
+    outcome = asked_of(bars, LiquidityQuestion(symbol=bars.symbol, horizon=horizon, **fields))  # type: ignore[arg-type]  # fields of the question
     assert isinstance(outcome, Given), outcome
     return outcome.answer
 

@@ -16,10 +16,11 @@ from ml.liquidity.features import FEATURES
 from ml.liquidity.kernel import AT_LEAST, NAMES, kernel
 from ml.liquidity.market import MARKET
 from ml.liquidity.question import Horizon, LiquidityQuestion
-from ml.liquidity.season import coming, hour_of_week, profile, slot_of_hour
-from ml.liquidity.windows import lagged, rolling_maxima, rolling_means, rolling_sum, smoothed
+from ml.liquidity.season import coming, profile
+from ml.liquidity.windows import rolling_means, rolling_sum, smoothed
 from ml.panel import mark
 from ml.timeline import StillMarket
+from ml.week import hour_of_week, slot_of_hour
 from tests.liquidity_market import MONDAY, market
 
 AMOUNTS = st.lists(st.floats(0.0, 1e12), min_size=1, max_size=60)
@@ -52,22 +53,11 @@ def test_a_smoothed_value_is_the_weighted_mean_of_the_window(values: list[float]
         assert found[-1] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-@given(AMOUNTS, st.lists(st.integers(1, 40), min_size=1, max_size=3, unique=True))
-def test_rolling_maxima_are_those_of_the_windows(values: list[float], windows: list[int]) -> None:
-    windows.sort()
-    for window, found in zip(windows, rolling_maxima(np.array(values), windows), strict=True):
-        if len(values) >= window:
-            assert found[-1] == max(values[-window:])
-            assert not np.isnan(found[window - 1 :]).any()
-        assert np.isnan(found[: window - 1]).all()
-
-
 def test_a_missing_value_spoils_the_windows_that_hold_it_and_no_other() -> None:
     values = np.arange(10.0)
     values[3] = np.nan
     (found,) = rolling_means(values, (3,))
     assert np.isnan(found).tolist() == [True, True, False, True, True, True, False, False, False, False]
-    assert np.isnan(lagged(values, 2)).tolist()[:3] == [True, True, False]
 
 
 def test_the_kernel_tells_level_threshold_and_volatility_as_numpy_would() -> None:

@@ -39,7 +39,7 @@ def rows_of(observed: Observed | None, question: LiquidityQuestion, as_of: int =
 def given_of(
     observed: Observed | None, as_of: int = CLOSE, bars: Bars = BARS, **fields: float
 ) -> Given[LiquidityAnswer]:
-    rows = rows_of(observed, LiquidityQuestion(symbol=bars.symbol, **fields), as_of, bars)  # type: ignore[arg-type]
+    rows = rows_of(observed, LiquidityQuestion(symbol=bars.symbol, **fields), as_of, bars)  # type: ignore[arg-type]  # fields of the question
     assert rows.cannot[0] is None
     (outcome,) = LIQUIDITY.rules.predict(rows)
     assert isinstance(outcome, Given)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fit_liquidity_rules import SPOT_FILES, ask, instant, read
+from benchmarks.fit_liquidity_rules import ask
 from benchmarks.learn_liquidity import judged, steps_of
 from benchmarks.liquidity_scores import alarms, by_symbol, covered, errors
+from benchmarks.price_files import SPOT_FILES, instant, read
 from ml.bars import Timeframe
 from ml.capability import CannotAnswer, Why
 from ml.liquidity import LIQUIDITY, Horizon, LiquidityQuestion

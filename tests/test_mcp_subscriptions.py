@@ -186,7 +186,7 @@ async def test_a_session_that_takes_nothing_holds_nobody_up_and_follows_nothing_
 
     stuck, quick = Asked("a", stuck=True), Asked("b", stuck=False)
     for one in (stuck, quick):
-        await followers.subscribe(one, Params)  # type: ignore[arg-type]
+        await followers.subscribe(one, Params)  # type: ignore[arg-type]  # as much of a session as is looked at
     with caplog.at_level("INFO"):
         for _ in range(2):
             await followers.tell("model.promoted", "{}")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ml.bars import HOUR_MS, Bars, Floats, Instants, Timeframe
 from ml.checks import bars_for_laws
+from ml.exact import picked
 from ml.observed import Kind, Observed
-from ml.panel import Mean, PanelColumns, mark
+from ml.panel import LATEST_MS, Mean, PanelColumns, PanelMeans, mark
 from ml.timeline import StillMarket, Timeline
 from ml.volatility.features import FEATURES, ROW_NAMES
 from ml.volatility.market import MARKET, PANEL, market_columns
@@ -124,8 +125,24 @@ def test_a_mean_skips_what_is_not_known_column_by_column() -> None:
     np.testing.assert_array_equal(mean.values, [[3.0, np.nan], [3.0, 4.0]])
 
 
+def test_members_of_another_kind_and_late_ones_count_for_nothing_and_the_rest_are_told_with_their_spread() -> None:
+    told = {"AAA": (1.0, 1.0), "BBB": (1.0, 3.0), "CCC": (0.0, 100.0), "DDD": (1.0, 8.0)}
+
+    def kernel(bars: Bars, at: Instants | None = None) -> Floats:
+        return np.tile(np.array(told[bars.symbol]), (len(picked(bars.open_at, at)), 1))
+
+    means = PanelMeans(PanelColumns(kernel, 2, 1, 1), (1,), lambda member, asked: member == asked)
+    market = StillMarket.of(*MEMBERS[:3], MEMBERS[3].between(0, 1_000))
+    stopped = MEMBERS[3].close_at[999]
+    at = stopped + np.array([0, LATEST_MS, LATEST_MS + HOUR_MS, 0])
+    found = means.columns(market, Timeframe.H1, at, at, np.array([1.0, 1.0, 1.0, 0.0]))
+    apart = round(np.std([1.0, 3.0, 8.0]), 4)
+    whole = mark(("AAA", "BBB", "CCC", "DDD"))
+    assert found.tolist() == [[4.0, apart, whole], [4.0, apart, whole], [2.0, 1.0, whole], [100.0, 0.0, whole]]
+
+
 def test_sparse_instants_are_read_from_tails_and_dense_ones_from_stretches_alike() -> None:
-    reader = PanelColumns(lambda bars: np.log(bars.close)[:, None], 1, 1, 1)
+    reader = PanelColumns(lambda bars, at=None: np.log(picked(bars.close, at))[:, None], 1, 1, 1)
     at = np.concatenate([AT[:5], AT[2_000:2_010], AT[[2_499]]])
     member = reader.member(Timeline.of(MEMBERS[0]), at)
     expected = np.log(MEMBERS[0].close)[np.concatenate([np.arange(5), np.arange(2_000, 2_010), [2_499]])]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from commands.access_config import Limits
+from commands.config import Config, Models
 from ml.bars import HOUR_MS, Timeframe
 from ml.observed import Kind
 from server import House, app, build
@@ -121,6 +124,31 @@ async def test_only_an_operator_may_push(house: House) -> None:
     async with opened(app(house, local_token=TOKEN)) as stranger:
         reply = await stranger.post("/v1/market/bars", json={})
         assert reply.status_code == 401
+
+
+async def test_whoever_pushes_too_often_is_told_when_to_come_back_and_nothing_of_the_batch_is_kept(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    limits = Limits(pushes="2/minute", tools={"headlines": "1/minute"})
+    house = build(Config(limits=limits, models=Models(train=False)), tmp_path / "limited", clock)
+    async with opened(app(house, local_token=TOKEN)) as http:
+        http.headers.update(bearer(TOKEN))
+
+        async def push(n: int) -> httpx.Response:
+            rates = {"symbol": f"S{n}", "rates": [[NOW, 0.0001]]}
+            return await http.post("/v1/market/funding", json={"series": [rates]})
+
+        assert [(await push(n)).status_code for n in range(2)] == [200, 200]
+        late = await push(2)
+        assert (late.status_code, late.headers["retry-after"]) == (429, "60")
+        assert late.json()["error"]["code"] == "rate_limited"
+        assert house.observations.symbols(Kind.FUNDING) == ["S0", "S1"]
+        told = {"source": "wire", "headlines": [{"at": NOW, "title": "Bitcoin falls"}]}
+        statuses = [(await http.post("/v1/market/headlines", json=told)).status_code for _ in range(2)]
+        assert statuses == [200, 429], "another kind, and its own rate"
+        clock.at += 60_000
+        assert (await push(2)).status_code == 200
+    house.close()
 
 
 async def test_a_batch_may_be_larger_than_a_question_but_not_without_end(http: httpx.AsyncClient) -> None:

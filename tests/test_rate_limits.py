@@ -107,5 +107,5 @@ async def test_whoever_asks_too_often_is_told_when_to_come_back_on_both_doors(ho
             assert not (await mcp.call_tool("get_market_regime", {"symbol": "AAA"})).is_error
             refused = await mcp.call_tool("get_market_regime", {"symbol": "AAA"})
     assert refused.is_error
-    assert "rate_limited: this tool was called too often" in refused.content[0].text  # type: ignore[union-attr]
-    assert "Try again in 60 s" in refused.content[0].text  # type: ignore[union-attr]
+    assert "rate_limited: this tool was called too often" in refused.content[0].text  # type: ignore[union-attr]  # a text, by the contract
+    assert "Try again in 60 s" in refused.content[0].text  # type: ignore[union-attr]  # a text, by the contract

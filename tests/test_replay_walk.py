@@ -14,7 +14,7 @@ import pytest
 
 from commands.config import Config
 from market.bar_table import checked
-from ml.bars import HOUR_MS, Bars
+from ml.bars import HOUR_MS, MINUTE_MS, Bars
 from ml.catalogue import CATALOGUE
 from registry.ledger import Ledger
 from registry.owner import Ownership
@@ -292,3 +292,36 @@ def test_a_walk_over_real_bars_answers_and_knows_the_truth(tmp_path: Path, marke
         "volatility.parquet": 169 * 4,
     }
     assert answers(tmp_path / "out")["loss"].null_count == 0
+
+
+def with_books(folder: Path, *hours_ago: int) -> None:
+    """A book of AAA a minute before each of these hours."""
+    header = ",".join(f"{side}_{what}_1" for side in ("bid", "ask") for what in ("price", "size"))
+    rows = "\n".join(f"{NOW - ago * HOUR_MS - MINUTE_MS},99.9,5,100.1,5" for ago in hours_ago)
+    (folder / "AAA_book.csv").write_text(f"timestamp,{header}\n{rows}\n")
+
+
+def test_what_is_observed_beside_bars_is_replayed_as_it_became_known(files: Path, tmp_path: Path) -> None:
+    with_books(files, 3, 1)
+    (files / "AAA_funding.csv").write_text(f"timestamp,rate\n{NOW - 30 * HOUR_MS},0.0001\n{NOW},7\n")
+    (files / "wire_headlines.csv").write_text(f"timestamp,title\n{NOW - HOUR_MS},Bitcoin falls\n")
+    said = walk(files, tmp_path / "out", "--json", hours=5, capabilities="liquidity,anomaly")
+    assert said.code == 0
+    assert "funding of AAA: rows were refused: 1 x a number is outside of what it can be" in said.err
+    told = answers(tmp_path / "out", "liquidity").to_pylist()
+    with_book = {one["as_of"] for one in told if one["book_at"] is not None}
+    assert with_book == {moment(NOW - ago * HOUR_MS) for ago in (3, 1)}
+    assert {one["symbol"] for one in told if one["book_at"] is not None} == {"AAA"}
+
+
+def test_observations_that_an_earlier_walk_did_not_have_are_refused(files: Path, tmp_path: Path) -> None:
+    with_books(files, 3)
+    first = walk(files, tmp_path / "out", hours=5, capabilities="liquidity")
+    assert first.code == 0
+    assert walk(files, tmp_path / "out", hours=5, capabilities="liquidity").code == 0
+    before = answers(tmp_path / "out", "liquidity")
+    with_books(files, 3, 2)
+    again = walk(files, tmp_path / "out", hours=5, capabilities="liquidity")
+    assert again.code != 0
+    assert "did not have 1 records of book of AAA" in again.err.replace("\n", " ")
+    assert answers(tmp_path / "out", "liquidity").equals(before)

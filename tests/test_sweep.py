@@ -69,12 +69,12 @@ async def test_parts_that_were_replaced_go_after_a_day_and_history_is_as_it_was(
     assert house.sweep.once() == (0, 0)
     again = build(house.config, _copied(tmp_path), clock)
     try:
-        found, kept = (one.history.timeline("AAA", "1h") for one in (again, house))  # type: ignore[arg-type]
+        found, kept = (one.history.timeline("AAA", "1h") for one in (again, house))  # type: ignore[arg-type]  # a timeframe is its text
         assert found is not None
         assert kept is not None
         assert found.records.close.tolist() == kept.records.close.tolist()
         assert again.features.newest() == house.features.newest()
-        assert again.summaries.in_force("1h", clock.at + DAY_MS)  # type: ignore[arg-type]
+        assert again.summaries.in_force("1h", clock.at + DAY_MS)  # type: ignore[arg-type]  # a timeframe is its text
     finally:
         again.close()
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.bars import DAY_MS, HOUR_MS, WEEK_MS
+from ml.capability import Answer
 from ml.catalogue import CATALOGUE
 from ml.evaluation.scores import ece
+from registry.cells import MOST_FIGURES
 from registry.entry import Entry
 from registry.judging import Judged, Series, judge
 from registry.outcomes import Outcomes
@@ -186,6 +188,17 @@ def test_the_short_form_is_made_when_outcomes_change_and_not_when_somebody_asks(
     assert records.record("volatility", 1).n_live == 2
 
 
+def test_until_answers_of_its_own_are_judged_a_model_says_what_it_was_promoted_for() -> None:
+    book = RecordBook(CATALOGUE)
+    records = Records(book, lambda name, version: f"{name}@{version} beat the rules in 52 weeks" if version else None)
+    told = records.record("volatility", 1).verdict
+    assert told == "no answer has met its truth here yet; promoted: volatility@1 beat the rules in 52 weeks"
+    assert records.record("volatility", 0).verdict == "no answer has met its truth here yet"
+    book.add([judged(0)])
+    book.publish()
+    assert "promoted" not in records.record("volatility", 1).verdict
+
+
 def test_a_year_of_weeks_suffices_and_less_does_not() -> None:
     random = np.random.default_rng(0)
     few, enough, worse, equal = (RecordBook(CATALOGUE) for _ in range(4))
@@ -297,3 +310,28 @@ def test_too_few_truths_make_no_climatology() -> None:
     assert usual.loss(5, 1e-3) is None
     usual.add(0, 1e-3)
     assert usual.loss(5, 1e-3) == pytest.approx(0.0)
+
+
+def test_a_capabilitys_own_figures_stand_in_its_record_by_name() -> None:
+    def high(_: Answer, truth: float) -> float | None:
+        return None if truth < 1e-4 else float(truth > 1e-3)
+
+    with_figures = replace(VOLATILITY, figures={"high": high, "silent": lambda *_: None})
+    book = RecordBook([with_figures])
+    book.add([judged(0, n=n, figures=(float(n % 4 == 0) if n % 2 else None, None)) for n in range(40)])
+    book.add([judged(1, n=n, figures=(1.0, None)) for n in range(20)])
+    book.publish()
+    own = next(one for one in book.standing("volatility", 1).tally.calibration if one.name == "high")
+    assert (own.value, own.n) == (0.5, 40)
+    (line,) = book.lines("volatility", Choice())
+    assert own in line.tally.calibration
+    assert all(len(one.figures) <= MOST_FIGURES for one in CATALOGUE)
+
+
+async def test_the_figures_of_an_answer_are_worked_out_as_it_meets_its_truth(house: House) -> None:
+    entries = [one for one in await replayed(house) if one.version == 0][:5]
+    truths = [1e-5, 5e-4, 2e-3, 4e-3, 1e-4]
+    above = replace(VOLATILITY, figures={"above": lambda answer, truth: None if truth < 1e-4 else truth / answer.var})
+    for entry, truth, one in zip(entries, truths, judge(above, list(zip(entries, truths, strict=True))), strict=True):
+        var = json.loads(entry.answer)["answer"]["var"]
+        assert one.figures == ((None,) if truth < 1e-4 else (pytest.approx(truth / var),))

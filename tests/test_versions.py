@@ -216,6 +216,16 @@ def test_a_version_is_in_force_for_the_strata_that_it_has_earned_and_comes_back_
     assert versions.in_force("volatility", 8_000) == InForce(0)
 
 
+def test_a_version_tells_what_it_was_promoted_for_the_last_time(versions: Versions) -> None:
+    versions.promote("volatility", 1, WHY, BY, 100)
+    versions.reject("volatility", 2, ("loss above the rules",), BY, 110)
+    assert versions.earned("volatility", 1) == WHY[0]
+    assert versions.earned("volatility", 2) is None
+    versions.promote("volatility", 3, WHY, BY, 120)
+    versions.promote("volatility", 1, ("loss 5% below the champion",), BY, 130)
+    assert versions.earned("volatility", 1) == "loss 5% below the champion"
+
+
 def test_promotion_rollback_and_retirement_are_told_once_each_with_who_answers_now(
     versions: Versions, store: Store
 ) -> None:

@@ -17,7 +17,8 @@ from ml.timeline import StillMarket
 from ml.volatility import VOLATILITY, Horizon, VolatilityQuestion
 from ml.volatility.kernel import DAILY_WARMUP, HOURLY, HOURLY_WARMUP, NAMES, kernel
 from ml.volatility.reference import Reference, reference
-from ml.volatility.season import Kind, coming, hour_of_week, is_open, past, profile
+from ml.volatility.season import Kind, coming, is_open, past, profile
+from ml.week import hour_of_week
 
 
 def gappy(n: int, keep: float = 0.97) -> Bars:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ml.bars import Floats
+from ml.exact import Sums
 from ml.volatility.misses import MISS_NAMES, USUAL_MEAN, USUAL_SPREAD, WINDOWS, misses
 
 N = 2_200
@@ -15,7 +16,7 @@ STILL = np.zeros(N)
 def table(variance: Floats, ahead: int) -> dict[str, Floats]:
     """`misses` by name, of bars whose variance is known exactly."""
     realised = np.convolve(variance, np.ones(ahead))[:N]
-    return dict(zip(MISS_NAMES, misses(np.sqrt(variance), realised, STILL, ahead), strict=True))
+    return dict(zip(MISS_NAMES, misses(Sums.of(np.sqrt(variance)), realised, STILL, ahead), strict=True))
 
 
 def steady() -> Floats:
@@ -48,7 +49,9 @@ def test_a_forecast_whose_hours_have_not_closed_has_no_miss_yet(ahead: int) -> N
     other = np.sqrt(variance)
     other[N - ahead :] *= 3.0
     for first, second in zip(
-        misses(np.sqrt(variance), realised, STILL, ahead), misses(other, realised, STILL, ahead), strict=True
+        misses(Sums.of(np.sqrt(variance)), realised, STILL, ahead),
+        misses(Sums.of(other), realised, STILL, ahead),
+        strict=True,
     ):
         assert first[-1] == second[-1]
 

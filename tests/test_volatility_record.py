@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fit_volatility_rules import SAMPLES, instant, read
+from benchmarks.fit_volatility_rules import SAMPLES
 from benchmarks.learn_volatility import table, walk
+from benchmarks.price_files import instant, read
 from benchmarks.skill_volatility import Skill, Stage, skill
 from ml.bars import Timeframe
 from ml.volatility import Horizon

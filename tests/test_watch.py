@@ -209,6 +209,40 @@ async def test_a_series_that_cannot_be_asked_about_waits_and_the_others_are_told
     assert [one["symbol"] for one in told(watched, "bar.closed")[3:]] == ["AAA"]
 
 
+@pytest.mark.parametrize("fails", ["a later capability", "the outbox"])
+async def test_a_regime_that_changed_is_told_of_though_it_could_not_be_at_first(
+    watched: House, clock: HandClock, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    label = {"label": "trend_up"}
+    road = _labelled(Ask.many, label)
+    monkeypatch.setattr(Ask, "many", road)
+    arrives(watched, clock, after(1))
+    await watched.watch.once()
+    label["label"] = "trend_down"
+    arrives(watched, clock, after(2), hours=2)
+
+    async def failing(self: Ask, capability: AnyCapability, questions: Sequence[Question], asked_by: str) -> Any:
+        if capability.name == CATALOGUE[-1].name:
+            raise ValueError("not now")
+        return await road(self, capability, questions, asked_by)
+
+    def full(*facts: Any) -> None:
+        raise DiskFull("no space left")
+
+    with monkeypatch.context() as then:
+        if fails == "the outbox":
+            then.setattr(watched.events, "publish_all", full)
+            with pytest.raises(DiskFull):
+                await watched.watch.once()
+        else:
+            then.setattr(Ask, "many", failing)
+            await watched.watch.once()
+    assert await watched.watch.once() == 1
+    changed = [(one["before"], one["label"]) for one in told(watched, "regime.changed")]
+    assert changed[-1] == ("trend_up", "trend_down")
+    assert changed.count(("trend_up", "trend_down")) == 1
+
+
 async def test_on_a_full_disk_news_waits_and_is_told_when_there_is_space_again(
     house: House, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
