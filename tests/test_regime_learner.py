@@ -170,6 +170,12 @@ def test_it_was_measured_on_the_bars_and_markets_of_its_lessons_alone() -> None:
     assert set(model().ranges) <= set(lessons().rows.names)
 
 
+def test_every_hour_may_be_asked_about_though_lessons_saw_every_fourth_bar() -> None:
+    """Once a model passed at midnight: lessons of hours 3, 7, ..., 23 had made it a range of 1 to 25."""
+    assert model().ranges["hour"] == (0.0, 23.0)
+    assert model().ranges["weekday"] == (0.0, 6.0)
+
+
 def test_a_standing_label_is_kept_until_another_leads_by_the_margin() -> None:
     log_p = np.log(np.array([[[0.6, 0.4], [0.45, 0.55], [0.2, 0.8], [0.45, 0.55], [0.55, 0.45]]]))
     assert Decision((0.0, 0.0), 0.0).path(log_p).tolist() == [[0, 1, 1, 1, 0]]

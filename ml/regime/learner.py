@@ -42,6 +42,9 @@ _TEMPERATURES = tuple(round(0.80 + 0.02 * step, 2) for step in range(26))
 _WIDER = 0.10
 """Ranges reach so far beyond the lessons, as a share of their span."""
 
+_CLOCK = {"hour": (0.0, 23.0), "weekday": (0.0, 6.0)}
+"""Every hour is one that was learnt about, though lessons of every fourth bar may see but six of them."""
+
 _CLASSES = len(LABELS)
 _CODES: Mapping[Truth, int] = {label.value: code for code, label in enumerate(LABELS)}
 _ROUNDS = 60
@@ -195,7 +198,7 @@ def _ranges(rows: Rows) -> Mapping[str, tuple[float, float]]:
     values = newest(rows)
     for name, low, high in zip(MODEL_NAMES, values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True):
         room = _WIDER * (high - low)
-        ranges[name] = (low - room, high + room)
+        ranges[name] = _CLOCK.get(name, (low - room, high + room))
     return ranges
 
 
