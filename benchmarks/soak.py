@@ -211,7 +211,7 @@ async def _fed(port: int, symbol: str) -> None:
 
 async def _trouble(exchange: LoopbackExchange) -> None:
     """Something else goes wrong with one of two answers."""
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)  # noqa: S311 - which question comes next
     troubles = [one for one in Trouble if one not in (Trouble.SILENCE, Trouble.NONE)]
     while True:
         await asyncio.sleep(0.5)

@@ -52,11 +52,11 @@ def main() -> None:
     work = running.sample_work
 
     def watched(house: House, *rest: object) -> object:
-        schedule = work(house, *rest)  # type: ignore[arg-type]
+        schedule = work(house, *rest)  # type: ignore[arg-type]  # as it was called
         threading.Thread(target=_turns, args=(house, turns), daemon=True).start()
         return schedule
 
-    running.sample_work = watched  # type: ignore[assignment]
+    running.sample_work = watched  # type: ignore[assignment]  # the same, and its turns
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has stopped
     with socket.create_server(("127.0.0.1", int(port)), backlog=2_048) as listening:
         running.run(

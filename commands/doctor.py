@@ -60,7 +60,7 @@ class Ill(Unusable):
 def _found(what: str, check: Callable[[Place], str], where: Place) -> Finding:
     try:
         return Finding(what, True, check(where))
-    except Exception as error:
+    except Exception as error:  # what the operator can be told is a finding; all else is raised
         said = said_of(error)
         if said is None:
             raise

@@ -72,7 +72,7 @@ def onnx_runner(model: bytes) -> Runner:
         equal = operators <= ROW_BY_ROW_EXACT and all(
             _outputs(session, inputs[0].name, probe[:n]).tobytes() == alone[:n].tobytes() for n in range(2, BLOCK + 1)
         )
-    except Exception as error:
+    except Exception as error:  # its exceptions have no common base but this one
         raise BadArtefact(f"a model that does not run: {type(error).__name__}: {str(error)[:200]}") from error
     return Runner(features[0], alone.shape[1], BLOCK if equal else 1, session, inputs[0].name)
 

@@ -63,7 +63,7 @@ class Ownership:
         ownership = Ownership(folder, lock, pid, started_at)
         try:
             ownership.announce(None)
-        except BaseException:
+        except BaseException:  # an interrupt, too, must leave the folder to the next
             lock.close()
             raise
         return ownership

@@ -102,7 +102,7 @@ def open_store(path: Path) -> Store:
     try:
         with store.read() as connection:
             connection.execute(text("SELECT count(*) FROM sqlite_master"))
-    except BaseException:
+    except BaseException:  # an interrupt, too, must leave no connection behind
         engine.dispose()
         raise
     return store
@@ -157,7 +157,7 @@ def make_durable(connection: sqlite3.Connection, path: Path) -> None:
 def _connected(connection: sqlite3.Connection, path: Path) -> None:
     try:
         make_durable(connection, path)
-    except BaseException:
+    except BaseException:  # as above
         connection.close()
         raise
 

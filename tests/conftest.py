@@ -14,6 +14,7 @@ from commands.config import Config, Ledger, Models
 from market.bar_table import BarTable, checked
 from ml.bars import HOUR_MS, Bars, Timeframe
 from ml.checks import bars_for_laws
+from registry.store import Store, migrate, open_store
 from server import House, build
 
 # How long a test takes says nothing of what it tests: on a machine at work any of them is slow at times.
@@ -44,6 +45,15 @@ def anyio_backend() -> str:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock(NOW)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty state, on disk."""
+    opened = open_store(tmp_path / "state.sqlite")
+    migrate(opened)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

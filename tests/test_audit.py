@@ -32,14 +32,6 @@ def act(n: int) -> Act:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def note(tmp_path: Path) -> Note:
     return Note(tmp_path, TENANT, Secret(tmp_path, lambda n: b"s" * n))
 

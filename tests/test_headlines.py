@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from market.rss import NoFeed, read_feed
 from ml.bars import HOUR_MS
 from registry.blobs import Blobs
 from registry.manifest import Manifest
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 
 START = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 TENANTS = count()
@@ -30,14 +29,6 @@ RSS = b"""<?xml version="1.0"?><rss version="2.0"><channel><title>Wire</title>
 </channel></rss>"""
 ATOM = b"""<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>x</title>
 <entry><id>urn:1</id><title>ETF approved</title><updated>2023-11-14T20:30:00Z</updated></entry></feed>"""
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def opened(store: Store, folder: Path, tenant: str = "local") -> Headlines:

@@ -301,10 +301,10 @@ for _k in (1, 5, 20):
     TEXTBOOK[f"log_return_{_k}"] = lambda b, i, k=_k: b.ret(i, k)  # type: ignore[misc]  # mypy infers no lambda with a default
 for _n in (10, 20, 50, 100, 200):
     TEXTBOOK[f"sma_{_n}"] = lambda b, i, n=_n: b.sma(i, n)  # type: ignore[misc]  # mypy infers no lambda with a default
-    TEXTBOOK[f"price_vs_sma_{_n}"] = lambda b, i, n=_n: b.c[i] / b.sma(i, n) - 1  # type: ignore[misc]
+    TEXTBOOK[f"price_vs_sma_{_n}"] = lambda b, i, n=_n: b.c[i] / b.sma(i, n) - 1  # type: ignore[misc]  # as above
     TEXTBOOK[f"ema_{_n}"] = lambda b, i, n=_n: b.ema(n)[i]  # type: ignore[misc]  # mypy infers no lambda with a default
 for _n in (9, 10, 20, 21, 50, 100, 200):
-    TEXTBOOK[f"price_vs_ema_{_n}"] = lambda b, i, n=_n: b.c[i] / b.ema(n)[i] - 1  # type: ignore[misc]
+    TEXTBOOK[f"price_vs_ema_{_n}"] = lambda b, i, n=_n: b.c[i] / b.ema(n)[i] - 1  # type: ignore[misc]  # as above
 for _n in (24, 168, 720):
     TEXTBOOK[f"realised_volatility_{_n}"] = lambda b, i, n=_n: b.rv(i, n)  # type: ignore[misc]  # mypy infers no lambda with a default
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,18 +16,10 @@ from registry.audit_chain import verify
 from registry.keys import Keys, SecretLost, UnknownKey, seen
 from registry.scope import Scope
 from registry.secret import FILE, Secret, SecretUnusable
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 from tests.conftest import NOW
 
 READ = frozenset({Scope.READ})
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def desk(store: Store, tenant: str = "local") -> Keys:

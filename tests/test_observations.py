@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -18,18 +17,10 @@ from ml.bars import HOUR_MS
 from ml.observed import BOOK_LEVELS, FIELDS, Kind, Observed
 from registry.blobs import Blobs
 from registry.manifest import Manifest
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 
 START = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 TENANTS = count()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def opened(store: Store, folder: Path, tenant: str = "local") -> Observations:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -21,19 +20,11 @@ from ml.bars import HOUR_MS, Floats, Instants
 from ml.observed import FIELDS, Kind, Observed
 from registry.blobs import Blobs
 from registry.manifest import Manifest
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 
 START = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 WIDTH = len(FIELDS[Kind.BOOK])
 TENANTS = count()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def opened(store: Store, folder: Path, tenant: str, *, on_disk: bool) -> Observations:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from registry.jobs import JobRuns
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 from registry.tables import job_runs
 from tests.conftest import NOW, HandClock
 from workers.schedule import Job, Ran, Schedule
@@ -21,14 +20,6 @@ from workers.schedule import Job, Ran, Schedule
 pytestmark = pytest.mark.anyio
 
 HOUR = 3_600
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 class Work:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from market.bar_table import checked
 from ml.bars import DAY_MS, HOUR_MS
 from registry.blobs import Blobs
 from registry.jobs import JobRuns
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 from registry.tables import job_runs
 from server import House, build
 from tests.conftest import NOW, HandClock, hourly
@@ -172,14 +171,6 @@ async def test_a_sweep_that_is_killed_leaves_a_history_that_opens_and_the_next_g
         again.history.load()
     finally:
         again.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "state.sqlite")
-    migrate(made)
-    yield made
-    made.close()
 
 
 def ran(job: str, at: int, state: str = "done", tenant: str = "local") -> dict[str, object]:

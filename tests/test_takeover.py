@@ -18,7 +18,7 @@ from ml.capability import AnyCapability
 from registry.jobs import JobRuns
 from registry.leases import Leases
 from registry.models import State
-from registry.store import Store, migrate, open_store
+from registry.store import Store
 from registry.tables import job_runs
 from server import House, app, build
 from tests import served_learner
@@ -30,14 +30,6 @@ pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parent.parent
 HOUR = 3_600
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "state.sqlite")
-    migrate(made)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,14 +40,6 @@ CARD = Card(
     parent=0,
     report={"loss": 0.31},
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state.sqlite")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

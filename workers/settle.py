@@ -202,7 +202,7 @@ class Settle:
 
         try:
             return self.outcomes.write([_outcome(one) for one in judged], now, count)
-        except BaseException:
+        except BaseException:  # whatever kept it from the disk: what is counted in memory would be ahead of it
             self.record.forget()
             raise
 

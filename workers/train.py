@@ -231,7 +231,7 @@ class Trainer:
             raise TrainingFailed(Failure.BUSY, f"{job} has begun already at {slot} ms")
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # a run that was claimed is finished, whatever ended it
             failure = str(error) if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {error}"
             self.jobs.finish(job, slot, self.clock(), failure=failure)
             raise
