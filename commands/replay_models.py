@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.progress import Progress
-
-from commands.terminal import err
 from market.fed import Fed
 from ml.bars import DAY_MS, WEEK_MS, Timeframe
 from ml.capability import AnyCapability, CannotAnswer, Why
@@ -19,7 +17,7 @@ from server import House
 from tools.ask import Ask
 from tools.chain import Absent, Earned, Link
 from workers.fitting_pool import FittingPool
-from workers.relearn import Refit, boundaries, relearn
+from workers.relearn import Refit, Tell, boundaries, relearn
 
 #: A model needs some history before its first lessons mean anything.
 FIRST_LESSONS_MS = 90 * DAY_MS
@@ -51,48 +49,73 @@ class Retrained:
         return Link(name, refit.predictor, earned=earned), self.rules
 
 
-def retrained(
-    house: House,
-    capability: AnyCapability,
-    timeframe: Timeframe,
-    first: int,
-    last: int,
-    every_ms: int,
-    *,
-    silent: bool,
-) -> tuple[Ask, tuple[str, ...]]:
-    """The road for questions between `first` and `last` (ms), and what the gate said along it. The market is complete
-    before the first question, so all of it is the panel, and every symbol teaches."""
-    market = Fed(house.history, house.observations, panel=None)
-    ask = replace(house.ask, market=market)
-    infos = [one for one in house.history.series() if one.timeframe is timeframe]
-    if capability.learner is None or not infos:
-        return ask, (f"{capability.name} has nothing to learn with",) if capability.learner is None else ()
-    begins = min(one.first_open for one in infos) + FIRST_LESSONS_MS
-    until = min(last, max(one.last_close for one in infos)) + WEEK_MS
-    # Evidence is gathered as a server gathers it, by refits that are further apart than those that serve.
-    refit_at = boundaries(first, last, every_ms, begins, DAY_MS * house.config.models.walk_forward_refit_days)
-    with (
-        tempfile.TemporaryDirectory(prefix="barograph-lessons-") as folder,
-        Progress(console=err, transient=True, disable=silent) as bar,
-    ):
-        task = bar.add_task(f"{capability.name}: learning", total=1.0)
-        pool = FittingPool(capability.name, Path(folder))
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Questions with `begins` <= as_of < `until` (ms), and the road for them."""
+
+    road: Ask
+    begins: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """A capability's refits along history. The market is complete before the first question, so all of it is the
+    panel, and every symbol teaches."""
+
+    house: House
+    capability: AnyCapability
+    timeframe: Timeframe
+    every_ms: int
+    _refits: list[Refit] = field(default_factory=list)
+
+    def stretches(self, first: int, last: int, tell: Tell) -> Generator[Stretch]:
+        """The questions from `first` to `last` (ms), between refits. A stretch can be asked as soon as its model is
+        fitted and judged; those after it are fitted meanwhile, by other processes."""
+        market = Fed(self.house.history, self.house.observations, panel=None)
+        ask = replace(self.house.ask, market=market)
+        infos = [one for one in self.house.history.series() if one.timeframe is self.timeframe]
+        if self.capability.learner is None or not infos:
+            yield Stretch(ask, first, last + 1)
+            return
+        begins = min(one.first_open for one in infos) + FIRST_LESSONS_MS
+        until = min(last, max(one.last_close for one in infos)) + WEEK_MS
+        # Evidence is gathered as a server gathers it, by refits that are further apart than those that serve.
+        days = self.house.config.models.walk_forward_refit_days
+        refit_at = boundaries(first, last, self.every_ms, begins, DAY_MS * days)
+        if not refit_at:  # all of it is too early
+            yield Stretch(ask, first, last + 1)
+            return
+        if first < refit_at[0]:
+            yield Stretch(ask, first, refit_at[0])
+        rules = Link(f"{self.capability.name}@0", self.capability.rules)
+        too_old = self.house.config.models.too_old(self.capability.name)
         symbols = [one.symbol for one in infos]
-        refits = relearn(
-            capability,
-            market,
-            symbols,
-            timeframe,
-            refit_at,
-            until,
-            pool.fit_each,
-            lambda share, word: bar.update(task, completed=share, description=f"{capability.name}: {word}"),
-            file=pool.values,
-        )
-    rules, too_old = Link(f"{capability.name}@0", capability.rules), house.config.models.too_old(capability.name)
-    chains = Retrained(capability, tuple(refits), rules, too_old)
-    return replace(ask, chains=chains), _told(capability, refits)
+        with tempfile.TemporaryDirectory(prefix="barograph-lessons-") as folder:
+            pool = FittingPool(self.capability.name, Path(folder))
+            refits = relearn(
+                self.capability,
+                market,
+                symbols,
+                self.timeframe,
+                refit_at,
+                until,
+                pool.fit_each,
+                tell,
+                file=pool.values,
+            )
+            with closing(refits):
+                for one, end in zip(refits, (*refit_at[1:], last + 1), strict=True):
+                    self._refits.append(one)
+                    if end > first:
+                        chains = Retrained(self.capability, tuple(self._refits), rules, too_old)
+                        yield Stretch(replace(ask, chains=chains), max(one.at, first), end)
+
+    def told(self) -> tuple[str, ...]:
+        """What the gate said along it, as far as it was walked."""
+        if self.capability.learner is None:
+            return (f"{self.capability.name} has nothing to learn with",)
+        return _told(self.capability, self._refits)
 
 
 def _told(capability: AnyCapability, refits: Sequence[Refit]) -> tuple[str, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +10,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rich.progress import Progress
 
 from commands.answers import AnswerFile, Replayed
 from commands.faults import Unusable
 from commands.place import Place, system_clock
 from commands.replay_bars import Taken, take_in
-from commands.replay_models import retrained
-from commands.terminal import err
-from ml.bars import Timeframe
-from ml.capability import AnyCapability, Question
+from commands.replay_walk import Walk
+from ml.bars import Instants, Timeframe
+from ml.capability import AnyCapability
 from registry.entry import Entry
 from registry.ledger import Ledger
-from registry.record import REPLAY
 from server import House, build, replayed_time
-from tools.ask import Ask
 from tools.chain import at_once
-from workers.questions import Asked, QuestionFile, grid, read_questions
-from workers.replay import AskMany, replayed, schema
+from workers.questions import QuestionFile, grid, read_questions
+from workers.replay import schema
 
 #: How many symbols an error names.
 NAMED = 20
@@ -99,13 +94,18 @@ def replay_questions(
         file = read_questions(questions, capability, timeframe)
         symbols = file.symbols() if retrain_ms is None else ()  # whatever there is teaches
         taken = take_in(house, data, file.timeframes(), symbols, silent)
-        road, notes = _road(house, capability, timeframe, file.span(), retrain_ms, silent)
-        answers = _in_order(road, capability, file, silent)
+        positions: list[Instants] = [np.array([], dtype=np.int64)]
+        tables = [schema(capability).empty_table()]
+        with Walk(house, capability, timeframe, retrain_ms, len(file), written=False, silent=silent) as walk:
+            for stretch in walk.stretches(*file.span()):
+                positions.append(file.between(stretch.begins, stretch.until))
+                walk.ask(stretch.road, file.asked(capability, positions[-1]), tables.append)
+        answers = _in_order(file, np.concatenate(positions), pa.concat_tables(tables))
     finally:
         house.close()
     with AnswerFile(result, answers.schema) as written:
         written.write(answers)
-    return written.replayed((*taken.notes, *notes))
+    return written.replayed((*taken.notes, *walk.notes()))
 
 
 def replay_walk(
@@ -124,10 +124,14 @@ def replay_walk(
         for capability in wanted:
             n = len(instants) * sum(len(capability.replayed(symbol, asked.timeframe)) for symbol in symbols)
             span = instants[0], instants[-1]
-            road, notes = _road(house, capability, asked.timeframe, span, retrain_ms, silent)
-            with AnswerFile(result / f"{capability.name}.parquet", schema(capability)) as written:
-                _ask(road, capability, grid(capability, symbols, asked.timeframe, instants), n, written.write, silent)
-            told.append(written.replayed((*(taken.notes if not told else ()), *notes)))
+            with (
+                AnswerFile(result / f"{capability.name}.parquet", schema(capability)) as written,
+                Walk(house, capability, asked.timeframe, retrain_ms, n, written=True, silent=silent) as walk,
+            ):
+                for stretch in walk.stretches(*span):
+                    here = [one for one in instants if stretch.begins <= one < stretch.until]
+                    walk.ask(stretch.road, grid(capability, symbols, asked.timeframe, here), written.write)
+            told.append(written.replayed((*(taken.notes if not told else ()), *walk.notes())))
         house.settle.settle(instants[-1], everything=True)
         return told
     finally:
@@ -136,19 +140,6 @@ def replay_walk(
 
 def _house(where: Place, book: Callable[[Ledger], Any]) -> House:
     return build(where.config, where.folder, system_clock, now=replayed_time, run=at_once(), book=book)
-
-
-def _road(
-    house: House,
-    capability: AnyCapability,
-    timeframe: Timeframe,
-    span: tuple[int, int],
-    retrain_ms: int | None,
-    silent: bool,
-) -> tuple[Ask, tuple[str, ...]]:
-    if retrain_ms is None:
-        return house.ask, ()
-    return retrained(house, capability, timeframe, *span, retrain_ms, silent=silent)
 
 
 def _named(house: House, names: Sequence[str]) -> list[AnyCapability]:
@@ -184,35 +175,10 @@ def _instants(house: House, symbols: Sequence[str], asked: Grid) -> range:
     return found
 
 
-def _in_order(road: Ask, capability: AnyCapability, file: QuestionFile, silent: bool) -> pa.Table:
-    """Answers in the order of the file, with its columns."""
-    positions = file.by_symbol()
-    tables = [schema(capability).empty_table()]
-    _ask(road, capability, file.asked(capability, positions), len(file), tables.append, silent)
-    answers = pa.concat_tables(tables).take(pa.array(np.argsort(positions, kind="stable")))
+def _in_order(file: QuestionFile, positions: Instants, answers: pa.Table) -> pa.Table:
+    """Answers of the rows at `positions` in the order of the file, with its columns."""
+    answers = answers.take(pa.array(np.argsort(positions, kind="stable")))
     for name in file.columns.column_names:
         if name not in answers.column_names:
             answers = answers.append_column(name, file.columns[name])
     return answers
-
-
-def _ask(
-    road: Ask,
-    capability: AnyCapability,
-    asked: Iterable[Asked],
-    n: int,
-    take: Callable[[pa.Table], object],
-    silent: bool,
-) -> None:
-    async def many(of: AnyCapability, questions: Sequence[Question]) -> Sequence[Any]:
-        return await road.many(of, questions, REPLAY)
-
-    async def all_of_them() -> None:
-        ask: AskMany = many
-        with Progress(console=err, transient=True, disable=silent) as bar:
-            task = bar.add_task(capability.name, total=n)
-            async for table in replayed(ask, capability, asked, road.market):
-                take(table)
-                bar.advance(task, len(table))
-
-    asyncio.run(all_of_them())

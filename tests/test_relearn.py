@@ -38,7 +38,7 @@ class Scaled:
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         return {}
 
-    def predict(self, rows: Rows) -> Sequence[Outcome[Any]]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Outcome[Any]]:
         return [self._scaled(one) for one in VOLATILITY.rules.predict(rows)]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
@@ -132,7 +132,7 @@ def walked(capability: AnyCapability, seen: list[tuple[int, Lessons]] | None = N
                 seen.append((at, taught))
             yield learner.fit(taught, seed, lambda share, word: None)
 
-    return relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda share, word: None)
+    return list(relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda share, word: None))
 
 
 def test_refits_begin_a_year_before_the_first_question_or_as_early_as_history_allows() -> None:
@@ -211,6 +211,6 @@ def test_a_refit_with_too_few_lessons_is_passed_over_with_the_reason() -> None:
     def fit_each(school: Classroom, instants: Sequence[int], seed: int) -> Iterator[Fitted | NotFitted]:
         yield from (NotFitted(wrong) for _ in instants)
 
-    refits = relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda share, word: None)
+    refits = list(relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda *_: None))
     assert [one.reasons for one in refits] == [(wrong,), (wrong,)]
     assert not any(one.promoted for one in refits)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,18 +50,17 @@ class FittingPool:
     def fit_each(self, school: Classroom, refit_at: Sequence[int], seed: int) -> Iterator[Fitted | NotFitted]:
         """One outcome per instant (ms), in order."""
         (self.folder / LESSONS).write_bytes(to_bytes(school.lessons, values=False))
-        with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
-            waiting: list[Future[str]] = []
-            for at in refit_at:
-                waiting.append(pool.submit(_fitted, list(sys.path), self.capability, str(self.folder), at, seed))
-                while len(waiting) > self.processes:
-                    yield _told(waiting.pop(0))
-            while waiting:
-                yield _told(waiting.pop(0))
+        pool = ProcessPoolExecutor(self.processes, mp_context=get_context("spawn"))
+        try:
+            fitted = partial(_fitted, list(sys.path), self.capability, str(self.folder), seed=seed)
+            for told in pool.map(fitted, refit_at):
+                yield _told(told)
+        finally:  # whoever asked may have seen enough
+            pool.shutdown(cancel_futures=True)
 
 
-def _told(done: Future[str]) -> Fitted | NotFitted:
-    told: Mapping[str, Any] = json.loads(done.result())
+def _told(text: str) -> Fitted | NotFitted:
+    told: Mapping[str, Any] = json.loads(text)
     if "why" in told:
         return NotFitted(told["why"])
     return Fitted(Artefact.of(told["artefact"].encode("ascii"), told["learner"]), told["report"])

@@ -62,11 +62,14 @@ class QuestionFile:
         known = [one for one in self.as_of if one is not None]
         return min(known, default=0), max(known, default=0)
 
-    def by_symbol(self) -> Instants:
-        """Positions of the rows, those of one symbol together: features are computed once for each."""
+    def between(self, begins: Instant, until: Instant) -> Instants:
+        """Positions of the rows with `begins` <= as_of < `until` (ms), those of one symbol together: features are
+        computed once for each. Rows without an as_of count as the earliest."""
         symbols = self.columns["symbol"].cast(pa.string()).fill_null("").combine_chunks()
         order: Instants = np.argsort(symbols.dictionary_encode().indices.to_numpy(), kind="stable")
-        return order
+        earliest, _ = self.span()
+        as_of = np.array([earliest if one is None else one for one in self.as_of], dtype=np.int64)[order]
+        return order[(begins <= as_of) & (as_of < until)]
 
     def asked(self, capability: AnyCapability, positions: Instants) -> Iterator[Asked]:
         """The rows at `positions`, read when they are needed."""

@@ -6,7 +6,7 @@ until the next one; those answers, out of sample, are the evidence that the gate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,12 @@ def relearn(
     tell: Tell,
     seed: int = 0,
     file: Path | None = None,
-) -> list[Refit]:
-    """The refits at `refit_at` (ms, ascending), each judged by the gate on what its predecessors had shown by then.
-    With `file`, the rows are kept there."""
+) -> Generator[Refit]:
+    """The refits at `refit_at` (ms, ascending), each judged by the gate on what its predecessors had shown by then, and
+    given as soon as it is. With `file`, the rows are kept there."""
     learner = capability.learner
     if learner is None:
-        return []
+        return
     tell(0.0, "lessons")
     begins = refit_at[0] - TRAINING_MS
     school = Classroom.of(capability, market, symbols, timeframe, begins, until, learner.every_bars, file)
@@ -101,15 +101,16 @@ def relearn(
         before = refits[-1].in_force if refits else AT_FIRST
         if isinstance(outcome, NotFitted):
             refits.append(Refit(at, number, None, None, None, outcome.why, before))
+            yield refits[-1]
             continue
         predictor, parity = learner.load(outcome.artefact, number), float(outcome.report.get("parity", 0.0))
         known = Shown.of(shown).known_by(at)
         rival = _rival(school, refits, known, at)
         decision = judged(capability, known, at, number, parity, school.longest_ms, rival)
         refits.append(Refit(at, number, outcome, predictor, decision, "", _after(decision, number, before)))
+        yield refits[-1]
         following = refit_at[number] if number < len(refit_at) else until
         shown.append(school.shown(predictor, at, following))
-    return refits
 
 
 def _after(decision: Decision, number: int, before: InForce) -> InForce:
