@@ -166,6 +166,8 @@ def _places(names: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64
 
 
 Outcome: TypeAlias = Given[A] | CannotAnswer
+#: The reasons of an answer that nobody wanted to have explained.
+NOT_ASKED_FOR: tuple[str, ...] = ("reasons were not asked for",)
 
 
 class Predictor(Protocol[A_co]):
@@ -179,8 +181,9 @@ class Predictor(Protocol[A_co]):
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         """Closed interval of each feature within which this predictor was measured. Outside it is passed over."""
 
-    def predict(self, rows: Rows) -> Sequence[Given[A_co] | CannotAnswer]:
-        """One outcome per row."""
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[A_co] | CannotAnswer]:
+        """One outcome per row. Not asked for reasons it says `NOT_ASKED_FOR`, and for the rest the same: to find them
+        takes longer than to answer, and where answers are only judged nobody reads them."""
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Per row the terms of the answer that `predict` gives on it, strongest first."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ml.bars import MINUTE_MS, Bars, Floats, Timeframe
-from ml.capability import Answer, AnyCapability, CannotAnswer, Given, Outcome, Predictor, Question, Rows
+from ml.capability import NOT_ASKED_FOR, Answer, AnyCapability, CannotAnswer, Given, Outcome, Predictor, Question, Rows
 from ml.observed import BOOK_LEVELS, FIELDS, Kind, Observed
 from ml.timeline import StillMarket, Timeline
 
@@ -83,6 +83,14 @@ def batch_is_single(case: Case) -> None:
     rows = _rows(case)
     alone = [case.predictor.predict(rows.pick([i]))[0] for i in range(len(rows))]
     _same(case.predictor.predict(rows), alone, "alone and in a batch")
+
+
+def reasons_change_nothing(case: Case) -> None:
+    """Not asked for reasons, it answers the same."""
+    rows = _rows(case)
+    explained = case.predictor.predict(rows)
+    bare = [replace(one, reasons=NOT_ASKED_FOR) if isinstance(one, Given) else one for one in explained]
+    _same(case.predictor.predict(rows, reasons=False), bare, "with reasons and without")
 
 
 def blind_to_the_future(case: Case) -> None:
@@ -247,6 +255,7 @@ LAWS: tuple[Law, ...] = tuple(
     for check in (
         pure,
         batch_is_single,
+        reasons_change_nothing,
         blind_to_the_future,
         blind_to_what_comes,
         blind_to_observations_to_come,

@@ -78,19 +78,20 @@ class BarFeatures:
     ) -> Iterator[_Part]:
         """What is to be computed of one series, by edition and variant; what cannot be is said so."""
         seen = timeline.locate(as_of[members])
-        groups: dict[tuple[int, Hashable], list[int]] = defaultdict(list)
-        for k, i in enumerate(members):
-            if seen.last[k] < 0:
-                cannot[i] = _before_history(timeline)
-                continue
-            opened = timeline.edition(int(seen.edition[k])).open_at[seen.last[k]]
-            through[i] = opened + timeline.timeframe.milliseconds
-            if seen.last[k] + 1 < self.at_least:
-                cannot[i] = _too_few(timeline, int(seen.last[k]) + 1, self.at_least)
-            else:
-                groups[int(seen.edition[k]), self.variant(questions[i])].append(k)
-        for (edition, variant), group in groups.items():
-            yield _Part(timeline.edition(edition), seen.last[group], variant, members[group])
+        for k in np.flatnonzero(seen.last < 0).tolist():
+            cannot[members[k]] = _before_history(timeline)
+        for edition in np.unique(seen.edition[seen.last >= 0]).tolist():
+            here = np.flatnonzero((seen.edition == edition) & (seen.last >= 0))
+            bars = timeline.edition(edition)
+            through[members[here]] = bars.open_at[seen.last[here]] + timeline.timeframe.milliseconds
+            enough = seen.last[here] + 1 >= self.at_least
+            for k in here[~enough].tolist():
+                cannot[members[k]] = _too_few(timeline, int(seen.last[k]) + 1, self.at_least)
+            groups: dict[Hashable, list[int]] = defaultdict(list)
+            for k, i in zip(here[enough].tolist(), members[here[enough]].tolist(), strict=True):
+                groups[self.variant(questions[i])].append(k)
+            for variant, group in groups.items():
+                yield _Part(bars, seen.last[group], variant, members[group])
 
     def _is_dense(self, part: _Part) -> bool:
         """Whether one long stretch is cheaper than a tail for each position."""

@@ -128,7 +128,7 @@ def _rules_losses(
         if names != tuple(capability.features.names):  # kept by older code: today's rules cannot read the row
             continue
         rows = _rows([settled[i][0] for i in members], names, [questions[i] for i in members])
-        for i, outcome in zip(members, capability.rules.predict(rows), strict=True):
+        for i, outcome in zip(members, capability.rules.predict(rows, reasons=False), strict=True):
             if isinstance(outcome, Given):
                 found[i] = _finite(capability.loss(outcome.answer, settled[i][1]))
     return [found[i] for i in asked]

@@ -27,7 +27,7 @@ class Faulty:
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         return {}
 
-    def predict(self, rows: Rows) -> Sequence[Outcome[Any]]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Outcome[Any]]:
         return FAULTS[self.fault](self.rules.predict(rows))
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:

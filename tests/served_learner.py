@@ -59,7 +59,7 @@ class Scaled:
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         return REAL.rules.ranges
 
-    def predict(self, rows: Rows) -> Sequence[Outcome[Any]]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Outcome[Any]]:
         return BEHAVIOURS[self.behaves]([self._scaled(one) for one in REAL.rules.predict(rows)])
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:

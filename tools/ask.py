@@ -21,7 +21,7 @@ from ml.capability import AnyCapability, CannotAnswer, Question, Rows, Use, Why
 from ml.timeline import Market
 from registry.entry import Entry
 from registry.faults import LedgerFull, LedgerNotDurable
-from tools.chain import Chains, Link, Run, Walked, walk
+from tools.chain import Chains, Link, Run, Walked, unexplained, walk
 from tools.envelope import AnyReply, Freshness, Settled, entry, envelope, identity, opening, rounded
 from tools.memo import Memo
 from tools.refusal import Code, Refused
@@ -102,9 +102,7 @@ class Ask:
     async def many(self, capability: AnyCapability, questions: Sequence[Question], asked_by: str) -> list[AnyReply]:
         """The replies to many questions of one capability, in order; what cannot be answered abstains. Raises Refused
         for an `as_of` in the future, a full ledger, and a veto that could not be written down."""
-        said = [None if question.as_of is None else instant(question.as_of) for question in questions]
-        now = {one: self.now(one) for one in dict.fromkeys(said)}  # asked together, they are answered as of one time
-        asked = [self._looked_up(capability, *one, now[one[1]]) for one in zip(questions, said, strict=True)]
+        asked = self._asked(capability, questions)
         remembered = [self.memo.get(one.key) for one in asked]
         settled = await self._settle(capability, asked, remembered)
         replies = [
@@ -122,6 +120,17 @@ class Ask:
             if not settled[i].walked.passing:  # and a model that failed once is asked again
                 self.memo.put(asked[i].key, settled[i])
         return replies
+
+    async def settled(self, capability: AnyCapability, questions: Sequence[Question]) -> list[Settled]:
+        """The same answers without their reasons and with nothing around them, written down nowhere: for a table of
+        very many. Raises Refused for an `as_of` in the future."""
+        asked = self._asked(capability, questions)
+        return await self._settle(capability, asked, [None] * len(asked), explained=False)
+
+    def _asked(self, capability: AnyCapability, questions: Sequence[Question]) -> list[Asked]:
+        said = [None if question.as_of is None else instant(question.as_of) for question in questions]
+        now = {one: self.now(one) for one in dict.fromkeys(said)}  # asked together, they are answered as of one time
+        return [self._looked_up(capability, *one, now[one[1]]) for one in zip(questions, said, strict=True)]
 
     def _looked_up(self, capability: AnyCapability, question: Question, said: int | None, now: int) -> Asked:
         as_of = now if said is None else said
@@ -160,7 +169,12 @@ class Ask:
         return fresh.missing_then >= self.limits[timeframe].too_old_after_bars
 
     async def _settle(
-        self, capability: AnyCapability, asked: Sequence[Asked], remembered: Sequence[Settled | None]
+        self,
+        capability: AnyCapability,
+        asked: Sequence[Asked],
+        remembered: Sequence[Settled | None],
+        *,
+        explained: bool = True,
     ) -> list[Settled]:
         if all(remembered):
             return [known for known in remembered if known]
@@ -171,7 +185,8 @@ class Ask:
                 by_chain[tuple(link.key for link in one.chain)].append(i)
         for members in by_chain.values():
             rows = self._rows(capability, [asked[i] for i in members])
-            said = await walk(asked[members[0]].chain, rows, self.run)
+            chain = asked[members[0]].chain
+            said = await walk(chain if explained else unexplained(chain), rows, self.run)
             for k, (i, walked) in enumerate(zip(members, said, strict=True)):
                 settled[i] = self._settled(capability, rows, k, walked)
         return [one for one in settled if one is not None]

@@ -32,11 +32,32 @@ class Absent:
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         return {}
 
-    def predict(self, rows: Rows) -> Sequence[CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[CannotAnswer]:  # noqa: ARG002 - it has but one
         return [self.why] * len(rows)
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         return [()] * len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A predictor that is not asked for reasons."""
+
+    of: Predictor[Any]
+
+    @property
+    def version(self) -> int:
+        return self.of.version
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        return self.of.ranges
+
+    def predict(self, rows: Rows, *, reasons: bool = False) -> Sequence[Outcome[Any]]:
+        return self.of.predict(rows, reasons=reasons)
+
+    def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
+        return self.of.explain(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,11 @@ class Chains(Protocol):
 
     def chain(self, capability: str, as_of: int) -> Sequence[Link]:
         """The chain of `capability` in force at `as_of` (ms)."""
+
+
+def unexplained(chain: Sequence[Link]) -> tuple[Link, ...]:
+    """The same chain, whose answers are wanted without reasons."""
+    return tuple(link if link.absent else replace(link, predictor=Unexplained(link.predictor)) for link in chain)
 
 
 class RulesAlone:

@@ -38,6 +38,27 @@ class Settled:
     )
     """The replies that were made of it, but for the clock: one for each state of the data."""
 
+    @property
+    def answer(self) -> Answer | None:
+        """What was answered; None where nobody did."""
+        return self.walked.outcome.answer if isinstance(self.walked.outcome, Given) else None
+
+    @property
+    def answered_by(self) -> str:
+        """The name of the predictor: `volatility@3`."""
+        return self.walked.link.name
+
+    @property
+    def source(self) -> Source:
+        """Rules, model, or nobody."""
+        return Source.ABSTAIN if self.answer is None else self.walked.link.source
+
+    @property
+    def abstained(self) -> Abstention | None:
+        """Why nobody answered."""
+        cannot = self.walked.outcome
+        return Abstention(why=cannot.why, text=cannot.text) if isinstance(cannot, CannotAnswer) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
@@ -104,10 +125,10 @@ def _envelope(
     return capability_reply(capability)(
         symbol=question.symbol,
         summary=_summary(settled, fresh, blocked),
-        answer=given.answer if given else None,
-        answered_by=settled.walked.link.name,
-        source=settled.walked.link.source if given else Source.ABSTAIN,
-        abstained=Abstention(why=cannot.why, text=cannot.text) if cannot else None,
+        answer=settled.answer,
+        answered_by=settled.answered_by,
+        source=settled.source,
+        abstained=settled.abstained,
         passed_over=settled.walked.passed_over,
         confidence=given.confidence if given else None,
         confidence_note=given.confidence_note if given else "there is no answer to be sure of",

@@ -93,10 +93,10 @@ class Classroom:
     def _shown(self, predictor: Predictor[Any], asked: Instants) -> Shown:
         of, taught = self.capability, self.lessons
         rows, truths = taught.rows.pick(asked.tolist()), [taught.truths[i] for i in asked.tolist()]
-        rules = scores(of, of.rules.predict(rows), truths)[:, 0]
+        rules = scores(of, of.rules.predict(rows, reasons=False), truths)[:, 0]
         answered = np.flatnonzero(~np.isnan(rules))
         rows, truths = rows.pick(answered.tolist()), [truths[i] for i in answered.tolist()]
-        said = predictor.predict(rows) if len(rows) else ()
+        said = predictor.predict(rows, reasons=False) if len(rows) else ()
         columns, own = scores(of, said, truths).T, figures(of, said, truths)
         series = Names.told([_series(question) for question in rows.questions])
         strata = Names.told(of.strata(rows))

@@ -20,7 +20,7 @@ from ml.anomaly.rules import (
     by_timeframe,
     every_depth,
     of_rules,
-    reasons,
+    reasons_of,
     records,
     share_of,
     terms,
@@ -30,7 +30,7 @@ from ml.anomaly.telling import rarity as rare
 from ml.anomaly.winner import winners
 from ml.artefacts import Runner
 from ml.bars import Floats, Instants, Timeframe
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 
 #: What the trees tell apart: normal first.
 CLASSES = ("normal", Kind.PRICE, Kind.VOLUME, Kind.LIQUIDITY, Kind.DATA)
@@ -102,12 +102,12 @@ class AnomalyModel:
     fitted: str
     """What it was fitted on, in words."""
 
-    def predict(self, rows: Rows) -> Sequence[Given[AnomalyAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[AnomalyAnswer] | CannotAnswer]:
         """One outcome per row."""
         outcomes: list[Given[AnomalyAnswer] | CannotAnswer] = [_other(self.timeframe)] * len(rows)
         for timeframe, here in by_timeframe(rows):
             if timeframe is self.timeframe:
-                for i, outcome in zip(here.tolist(), self._answers(rows.pick(here.tolist())), strict=True):
+                for i, outcome in zip(here.tolist(), self._answers(rows.pick(here.tolist()), reasons), strict=True):
                     outcomes[i] = outcome
         return outcomes
 
@@ -126,7 +126,7 @@ class AnomalyModel:
                     told[i] = tuple(sorted(both, key=lambda one: -(one.effect or 0.0)))
         return told
 
-    def _answers(self, rows: Rows) -> list[Given[AnomalyAnswer] | CannotAnswer]:
+    def _answers(self, rows: Rows, reasons: bool) -> list[Given[AnomalyAnswer] | CannotAnswer]:
         found = self.detector.found(rows)
         unknown = AnomalyRules().predict(rows.pick(np.flatnonzero(np.isnan(found.whole)).tolist()))
         refused = iter(unknown)
@@ -140,9 +140,11 @@ class AnomalyModel:
                 continue
             channel = EVERY_CHANNEL[best[i]]
             answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]))
-            first, *others = reasons(row, channel, depths[i].tolist(), whole[i])
-            trees = f"{_trees(float(found.trees[i])).text}; {self.fitted}"
-            given.append(Given(answer, None, NO_CONFIDENCE, (first, trees, *others)))
+            told = NOT_ASKED_FOR
+            if reasons:
+                first, *others = reasons_of(row, channel, depths[i].tolist(), whole[i])
+                told = (first, f"{_trees(float(found.trees[i])).text}; {self.fitted}", *others)
+            given.append(Given(answer, None, NO_CONFIDENCE, told))
         return given
 
 

@@ -17,7 +17,7 @@ from ml.anomaly.telling import rarity as rare
 from ml.anomaly.telling import sentence, term
 from ml.anomaly.winner import winners
 from ml.bars import Floats, Timeframe
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 
 NO_CONFIDENCE = "the score is calibrated itself: .5 is 1 bar in 100, .6 1 in 250, .8 1 in 1,600"
 
@@ -31,7 +31,7 @@ class AnomalyRules:
     #: Chances of the tables hold at any size; what lies beyond them is extrapolated.
     ranges: Mapping[str, tuple[float, float]] = {}
 
-    def predict(self, rows: Rows) -> Sequence[Given[AnomalyAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[AnomalyAnswer] | CannotAnswer]:
         """One outcome per row; refuses where a price is missing or nothing moves, and timeframes without tables."""
         outcomes: list[Given[AnomalyAnswer] | CannotAnswer] = [_UNKNOWN] * len(rows)
         for timeframe, here in by_timeframe(rows):
@@ -41,13 +41,13 @@ class AnomalyRules:
                 continue
             part = rows.pick(here.tolist())
             found = of_rules(part)
-            for i, outcome in zip(here.tolist(), _answers(part, found), strict=True):
+            for i, outcome in zip(here.tolist(), _answers(part, found, reasons), strict=True):
                 outcomes[i] = outcome
         return outcomes
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Per row the channels, rarest first; () where refused."""
-        outcomes = self.predict(rows)
+        outcomes = self.predict(rows, reasons=False)
         told: list[tuple[Term, ...]] = [()] * len(rows)
         for timeframe, here in by_timeframe(rows):
             if timeframe in MEASURED:
@@ -102,7 +102,7 @@ def share_of(value: float) -> float | None:
     return None if value != value or not 0.0 <= value <= 1.0 else value
 
 
-def _answers(rows: Rows, found: Rarity) -> list[Given[AnomalyAnswer] | CannotAnswer]:
+def _answers(rows: Rows, found: Rarity, reasons: bool) -> list[Given[AnomalyAnswer] | CannotAnswer]:
     given: list[Given[AnomalyAnswer] | CannotAnswer] = []
     shares, depths = rows.column(SHARE).tolist(), every_depth(rows, found)
     with_fed, shown = together(found.whole, winners(rows.values, found), depths[:, len(CHANNELS) :])
@@ -113,11 +113,12 @@ def _answers(rows: Rows, found: Rarity) -> list[Given[AnomalyAnswer] | CannotAns
             continue
         channel = EVERY_CHANNEL[best[i]]
         answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]))
-        given.append(Given(answer, None, NO_CONFIDENCE, reasons(row, channel, depths[i].tolist(), whole[i])))
+        told = reasons_of(row, channel, depths[i].tolist(), whole[i]) if reasons else NOT_ASKED_FOR
+        given.append(Given(answer, None, NO_CONFIDENCE, told))
     return given
 
 
-def reasons(row: dict[str, float], channel: Channel, depths: Sequence[float], whole: float) -> tuple[str, ...]:
+def reasons_of(row: dict[str, float], channel: Channel, depths: Sequence[float], whole: float) -> tuple[str, ...]:
     """What decided first, then what else stands out, then what the whole comes to."""
     others = [
         sentence(one, row)

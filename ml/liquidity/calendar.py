@@ -48,6 +48,7 @@ def share_of_holidays(close_at: Instants, hours: int) -> Floats:
     return (first * are_holidays(today) + (hours - first) * are_holidays(today + 1)) / hours
 
 
+@lru_cache(maxsize=4_096)  # every symbol is asked about the same hours
 def warnings(first_hour: int, hours: int) -> tuple[str, ...]:
     """What is usually quiet in the `hours` that begin with `first_hour` (counted from 1970), in short sentences."""
     factors = profile()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.bars import Floats
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.liquidity.answer import LiquidityAnswer
 from ml.liquidity.ensemble import Ensemble
 from ml.liquidity.forecast import CONFIDENCE_NOTE, LOG_AMOUNTS, Said, forecast
@@ -18,7 +18,7 @@ from ml.liquidity.inputs import CLOCK_AT, COLUMNS, GROUPS, HORIZONS, Starts, clo
 from ml.liquidity.kernel import NAMES
 from ml.liquidity.question import LiquidityQuestion
 from ml.liquidity.refusal import refusal
-from ml.liquidity.rules import terms_of, with_book
+from ml.liquidity.rules import effects_of, terms_of, text_of, with_book
 from ml.liquidity.sentences import sentence
 
 _GROUP_AT = {group: [COLUMNS.index(name) for name in names] for group, names in GROUPS.items()} | {"clock": CLOCK_AT}
@@ -40,14 +40,14 @@ class LiquidityModel:
     version: int
     ranges: Mapping[str, tuple[float, float]]
 
-    def predict(self, rows: Rows) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
         """One outcome per row; abstains where the rules would, and on infinite features."""
-        said = _Whole.of(self.ensemble, rows)
-        return [_answer(rows, said, i, book) for i, book in enumerate(immediate_of(rows))]
+        said = _Whole.of(self.ensemble, rows, explained=reasons)
+        return [_answer(rows, said, i, book, reasons) for i, book in enumerate(immediate_of(rows))]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects sum to ln(qv). Empty for an abstention."""
-        said = _Whole.of(self.ensemble, rows)
+        said = _Whole.of(self.ensemble, rows, explained=True)
         return [
             with_book(_terms(rows, said, i), book) if said.why[i] is None else ()
             for i, book in enumerate(immediate_of(rows))
@@ -65,7 +65,7 @@ class _Whole:
     why: list[CannotAnswer | None]
 
     @staticmethod
-    def of(ensemble: Ensemble, rows: Rows) -> _Whole:
+    def of(ensemble: Ensemble, rows: Rows, *, explained: bool) -> _Whole:
         n = len(rows)
         why = [_why_not(row) for row in rows.values.tolist()]
         here = np.array([i for i in range(n) if why[i] is None], dtype=np.int64)
@@ -74,23 +74,25 @@ class _Whole:
             few = rows.pick(here.tolist())
             at = np.array([_HORIZON_AT[_question(few, i).horizon] for i in range(len(few))])
             starts = Starts.of(few)
-            asked = _without_each(inputs_of(ensemble.standard, columns_of(few), clock_of(few), starts))
-            times, symbols = len(_GROUP_AT) + 1, [question.symbol for question in few.questions]
+            groups = tuple(_GROUP_AT) if explained else ()
+            asked = _without_each(inputs_of(ensemble.standard, columns_of(few), clock_of(few), starts), groups)
+            times, symbols = len(groups) + 1, [question.symbol for question in few.questions]
             told = ensemble.told(asked, starts.times(times), symbols * times)
             m = len(few)
             medians = told.medians.reshape(times, m, -1)[:, np.arange(m), at]
-            effects[here] = (medians[0] - medians[1:]).T
+            if groups:
+                effects[here] = (medians[0] - medians[1:]).T
             quantiles[here] = told.quantiles[np.arange(m), at]
             p_low[here] = 1.0 / (1.0 + np.exp(-np.clip(told.odds[:m], -30.0, 30.0)))
         return _Whole(quantiles, p_low, effects, why)
 
 
-def _without_each(inputs: Floats) -> Floats:
+def _without_each(inputs: Floats, groups: Sequence[str]) -> Floats:
     """The inputs, and below them the same with one group at a time as usual: shape ((groups + 1) n, N_INPUTS)."""
     n = len(inputs)
-    asked = np.tile(inputs, (len(_GROUP_AT) + 1, 1))
-    for k, at in enumerate(_GROUP_AT.values(), start=1):
-        asked[k * n : (k + 1) * n, at] = 0.0
+    asked = np.tile(inputs, (len(groups) + 1, 1))
+    for k, group in enumerate(groups, start=1):
+        asked[k * n : (k + 1) * n, _GROUP_AT[group]] = 0.0
     return asked
 
 
@@ -105,7 +107,9 @@ def _why_not(row: list[float]) -> CannotAnswer | None:
     return None
 
 
-def _answer(rows: Rows, said: _Whole, i: int, book: Immediate | None) -> Given[LiquidityAnswer] | CannotAnswer:
+def _answer(
+    rows: Rows, said: _Whole, i: int, book: Immediate | None, reasons: bool
+) -> Given[LiquidityAnswer] | CannotAnswer:
     why = said.why[i]
     if why is not None:
         return why
@@ -114,9 +118,25 @@ def _answer(rows: Rows, said: _Whole, i: int, book: Immediate | None) -> Given[L
     middle = float(quantiles[3])
     log_qv = math.log(question.horizon.bars) + row[_LEVEL_AT] + middle
     told = Said(log_qv, np.exp(quantiles - middle).tolist(), float(said.p_low[i]))
-    strongest = tuple(one.text for one in _terms(rows, said, i) if one.name != "together")[:REASONS]
-    reasons = strongest if book is None else (*strongest, book.text)
-    return Given(forecast(question, row, told, book), None, CONFIDENCE_NOTE, reasons)
+    answer = forecast(question, row, told, book)
+    if not reasons:
+        return Given(answer, None, CONFIDENCE_NOTE, NOT_ASKED_FOR)
+    strongest = _reasons(rows, said, i)
+    return Given(answer, None, CONFIDENCE_NOTE, strongest if book is None else (*strongest, book.text))
+
+
+def _reasons(rows: Rows, said: _Whole, i: int) -> tuple[str, ...]:
+    """The texts of the strongest terms, and of no others: there are many rows."""
+    question, row = _question(rows, i), rows.values[i].tolist()
+    of_rules = effects_of(question.horizon, row)
+    effects = of_rules | dict(zip(_GROUP_AT, said.effects[i].tolist(), strict=True))
+    strongest = sorted(effects, key=lambda name: -abs(effects[name]))[:REASONS]
+    return tuple(
+        text_of(name, effects[name], question.horizon, row)
+        if name in of_rules
+        else sentence(name, rows, i, effects[name])[1]
+        for name in strongest
+    )
 
 
 def _terms(rows: Rows, said: _Whole, i: int) -> tuple[Term, ...]:

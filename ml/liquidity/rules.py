@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.liquidity.answer import LiquidityAnswer, amount
 from ml.liquidity.constants import RULES, THIN_ODDS
 from ml.liquidity.forecast import CONFIDENCE_NOTE, LOG_AMOUNTS, Said, forecast
@@ -32,16 +32,16 @@ class LiquidityRules:
     version = 0
     ranges = RANGES
 
-    def predict(self, rows: Rows) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on rows that `refusal` names."""
         at_once = immediate_of(rows)
-        return [_answer(question, row, book) for (question, row), book in zip(_each(rows), at_once, strict=True)]
+        return [_answer(*asked, book, reasons) for asked, book in zip(_each(rows), at_once, strict=True)]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects sum to ln(qv). Empty for an abstention."""
         return [
             ()
-            if isinstance(_answer(question, row, book), CannotAnswer)
+            if isinstance(_answer(question, row, book, False), CannotAnswer)
             else with_book(terms_of(question.horizon, row), book)
             for (question, row), book in zip(_each(rows), immediate_of(rows), strict=True)
         ]
@@ -62,22 +62,24 @@ def with_book(terms: tuple[Term, ...], book: Immediate | None) -> tuple[Term, ..
 
 
 def _answer(
-    question: LiquidityQuestion, row: list[float], book: Immediate | None
+    question: LiquidityQuestion, row: list[float], book: Immediate | None, reasons: bool
 ) -> Given[LiquidityAnswer] | CannotAnswer:
     refused = refusal(row)
     if refused:
         return refused
-    log_qv = math.fsum(_effects(question.horizon, row).values())
+    log_qv = math.fsum(effects_of(question.horizon, row).values())
     if not LOG_AMOUNTS[0] <= log_qv <= LOG_AMOUNTS[1]:
         return CannotAnswer(Why.OUT_OF_RANGE, f"ln volume would be {log_qv:.0f}: no currency is so small or so large")
     said = Said(log_qv, RULES[question.horizon].bands, chance_of_thin(distance_from_thin(row)))
-    terms = with_book(terms_of(question.horizon, row), book)
-    return Given(forecast(question, row, said, book), None, CONFIDENCE_NOTE, tuple(one.text for one in terms))
+    told = NOT_ASKED_FOR
+    if reasons:
+        told = tuple(one.text for one in with_book(terms_of(question.horizon, row), book))
+    return Given(forecast(question, row, said, book), None, CONFIDENCE_NOTE, told)
 
 
 def distance_from_thin(row: Sequence[float]) -> float:
     """ln of the 6 h forecast over the threshold of a thin market."""
-    relative = math.fsum(_effects(_SIX, row).values()) - row[_AT["log_level"]] - math.log(THIN_BARS)
+    relative = math.fsum(effects_of(_SIX, row).values()) - row[_AT["log_level"]] - math.log(THIN_BARS)
     return relative - row[_AT["thin_below"]]
 
 
@@ -86,7 +88,7 @@ def chance_of_thin(distance: float) -> float:
     return 1.0 / (1.0 + math.exp(min(-(THIN_ODDS[0] + THIN_ODDS[1] * distance), 500.0)))
 
 
-def _effects(horizon: Horizon, row: Sequence[float]) -> dict[str, float]:
+def effects_of(horizon: Horizon, row: Sequence[float]) -> dict[str, float]:
     """Summands of ln(qv) by name."""
     slot = slot_of_hour(int(row[_AT["first_hour"]]))
     return {
@@ -98,13 +100,21 @@ def _effects(horizon: Horizon, row: Sequence[float]) -> dict[str, float]:
 
 
 def terms_of(horizon: Horizon, row: Sequence[float]) -> tuple[Term, ...]:
-    effects = _effects(horizon, row)
-    ratios = {name: math.exp(effect) for name, effect in effects.items()} | {"smoothed": math.exp(row[_AT["smoothed"]])}
+    """The summands, strongest first."""
     told = [
-        Term(name, ratios[name], "x", effect, _text(name, ratios[name], effect, horizon))
-        for name, effect in effects.items()
+        Term(name, _ratio(name, effect, row), "x", effect, text_of(name, effect, horizon, row))
+        for name, effect in effects_of(horizon, row).items()
     ]
     return tuple(sorted(told, key=lambda one: -abs(one.effect or 0.0)))
+
+
+def text_of(name: str, effect: float, horizon: Horizon, row: Sequence[float]) -> str:
+    """A summand in words."""
+    return _text(name, _ratio(name, effect, row), effect, horizon)
+
+
+def _ratio(name: str, effect: float, row: Sequence[float]) -> float:
+    return math.exp(row[_AT["smoothed"]] if name == "smoothed" else effect)
 
 
 def _text(name: str, ratio: float, effect: float, horizon: Horizon) -> str:

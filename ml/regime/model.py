@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.artefacts import Runner
 from ml.bars import Floats
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.regime.answer import RegimeAnswer, answered
 from ml.regime.columns import MODEL_NAMES
 from ml.regime.decision import Decision, run_length
@@ -17,7 +17,7 @@ from ml.regime.formula import LABELS, Codes, codes
 from ml.regime.inputs import BARS, WIDTH, Scale, bars_of, newest, of_the_rules
 from ml.regime.rules import MOST_MISSING, RegimeRules
 from ml.regime.state import NAMES as STATE_NAMES
-from ml.regime.telling import GROUPS, reasons, term
+from ml.regime.telling import GROUPS, reasons_of, term
 
 _CLASSES = len(LABELS)
 _FEW = 4 * BARS
@@ -74,24 +74,24 @@ class RegimeModel:
     fitted: str
     """What it was fitted on, in words."""
 
-    def predict(self, rows: Rows) -> Sequence[Given[RegimeAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[RegimeAnswer] | CannotAnswer]:
         """One outcome per row; refuses what the rules refuse, and rows in which a column of the model is missing."""
         refused = refusals(rows)
         if not any(refused):
-            return self._answers(rows) if len(rows) else []
+            return self._answers(rows, reasons) if len(rows) else []
         asked = rows.pick([i for i, why in enumerate(refused) if why is None])
-        answers = iter(self._answers(asked) if len(asked) else [])
+        answers = iter(self._answers(asked, reasons) if len(asked) else [])
         return [next(answers) if why is None else why for why in refused]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Per row the groups of columns and what each did to the label's chance, largest first; () where refused."""
-        outcomes = self.predict(rows)
+        outcomes = self.predict(rows, reasons=False)
         return [
             self._terms(values, outcome.answer) if isinstance(outcome, Given) else ()
             for values, outcome in zip(newest(rows), outcomes, strict=True)
         ]
 
-    def _answers(self, rows: Rows) -> list[Given[RegimeAnswer]]:
+    def _answers(self, rows: Rows, reasons: bool) -> list[Given[RegimeAnswer]]:
         log_p = self.chances.log_p(bars_of(rows))
         path = self.decision.path(log_p)
         run = _run(path, rows)
@@ -102,7 +102,7 @@ class RegimeModel:
         for i, (code, p) in enumerate(zip(path[:, -1].tolist(), shares.tolist(), strict=True)):
             p = [min(one, 1.0) for one in p]
             answer = answered(LABELS[code], p, int(run[i]), float(ratio[i]))
-            why = reasons(values[i], answer, LABELS[best[i]], self.fitted)
+            why = reasons_of(values[i], answer, LABELS[best[i]], self.fitted) if reasons else NOT_ASKED_FOR
             given.append(Given(answer, p[code], "", why))
         return given
 

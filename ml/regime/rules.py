@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log
 
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.regime.answer import RegimeAnswer, answered
 from ml.regime.formula import (
     HIGH_FROM_V,
@@ -54,17 +54,17 @@ class RegimeRules:
     version = 0
     ranges = RANGES
 
-    def predict(self, rows: Rows) -> Sequence[Given[RegimeAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[RegimeAnswer] | CannotAnswer]:
         """One outcome per row; refuses where a number is missing, nothing moved, or over 3 of the bars are absent."""
         refused = [_refusal(record) for record in _records(rows)]
-        answers = iter(_answers(rows.pick([i for i, why in enumerate(refused) if why is None])))
+        answers = iter(_answers(rows.pick([i for i, why in enumerate(refused) if why is None]), reasons))
         return [next(answers) if why is None else why for why in refused]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Per row the conditions of the label, the deciding one first, then the table's cell; () where refused."""
         return [
             _terms(record, given.answer) if isinstance(given, Given) else ()
-            for record, given in zip(_records(rows), self.predict(rows), strict=True)
+            for record, given in zip(_records(rows), self.predict(rows, reasons=False), strict=True)
         ]
 
 
@@ -91,13 +91,13 @@ def _refusal(row: Record) -> CannotAnswer | None:
     return None
 
 
-def _answers(rows: Rows) -> list[Given[RegimeAnswer]]:
+def _answers(rows: Rows, reasons: bool) -> list[Given[RegimeAnswer]]:
     z, v = rows.column("z"), rows.column("v")
     shares = probabilities(z, v, rows.column("sessions")).tolist()
     given = []
     for record, code, p in zip(_records(rows), codes(z, v).tolist(), shares, strict=True):
         answer = answered(LABELS[code], p, int(record["bars_in_label"]), record["volatility_ratio"])
-        given.append(Given(answer, p[code], "", _reasons(record, answer)))
+        given.append(Given(answer, p[code], "", _reasons(record, answer) if reasons else NOT_ASKED_FOR))
     return given
 
 

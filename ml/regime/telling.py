@@ -38,7 +38,7 @@ GROUPS = (
 )
 
 
-def reasons(values: Floats, answer: RegimeAnswer, best: Label, fitted: str) -> tuple[str, ...]:
+def reasons_of(values: Floats, answer: RegimeAnswer, best: Label, fitted: str) -> tuple[str, ...]:
     """Sentences about the model's columns at the bar, shape (18,), the one that decides the label first. `best` is the
     label that would be announced if none stood."""
     row = dict(zip(MODEL_NAMES, values.tolist(), strict=True))

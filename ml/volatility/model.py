@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bars import Floats
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.volatility.answer import VolatilityAnswer
 from ml.volatility.ensemble import Ensemble, past_of
 from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast
@@ -39,25 +39,24 @@ class VolatilityModel:
     version: int
     ranges: Mapping[str, tuple[float, float]]
 
-    def predict(self, rows: Rows) -> Sequence[Given[VolatilityAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[VolatilityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on daily bars, on kinds of market that it was not taught, and on rows that lack
         what the rules need."""
-        said = _Said.of(self.kinds, rows)
-        return [self._answer(rows, said, i) for i in range(len(rows))]
+        said = _Said.of(self.kinds, rows, explained=reasons)
+        return [self._answer(rows, said, i, reasons) for i in range(len(rows))]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects (ln variance over the horizon) sum to ln(var). Empty for an abstention."""
-        said = _Said.of(self.kinds, rows)
+        said = _Said.of(self.kinds, rows, explained=True)
         return [_terms(rows, said, i) if said.why[i] is None else () for i in range(len(rows))]
 
-    def _answer(self, rows: Rows, said: _Said, i: int) -> Given[VolatilityAnswer] | CannotAnswer:
+    def _answer(self, rows: Rows, said: _Said, i: int, reasons: bool) -> Given[VolatilityAnswer] | CannotAnswer:
         why = said.why[i]
         if why is not None:
             return why
         horizon, row = _horizon(rows, i), rows.values[i].tolist()
         answer = forecast(horizon, row, float(said.log_variance[i]), said.bands[i].tolist())
-        strongest = [one.text for one in _terms(rows, said, i) if one.name != "together"]
-        return Given(answer, None, CONFIDENCE_NOTE, tuple(strongest[:REASONS]))
+        return Given(answer, None, CONFIDENCE_NOTE, _reasons(rows, said, i) if reasons else NOT_ASKED_FOR)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +69,7 @@ class _Said:
     why: list[CannotAnswer | None]
 
     @staticmethod
-    def of(kinds: Mapping[Kind, Ensemble], rows: Rows) -> _Said:
+    def of(kinds: Mapping[Kind, Ensemble], rows: Rows, *, explained: bool) -> _Said:
         n = len(rows)
         log_variance, bands, effects = np.full(n, np.nan), np.full((n, 7), np.nan), np.zeros((n, len(GROUPS)))
         values, hours, calendar = columns_of(rows), hours_of(rows), calendar_of(rows)
@@ -84,20 +83,21 @@ class _Said:
             here = np.flatnonzero(whole & (kind_of == float(kind)) & np.isin(hours, list(ensemble.steps)))
             if len(here):
                 inputs = inputs_of(ensemble.standard, values[here], hours[here], calendar[here])
-                ratio, by_group = _effects(ensemble, inputs, hours[here])
+                ratio, by_group = _effects(ensemble, inputs, hours[here], tuple(GROUPS) if explained else ())
                 log_variance[here], effects[here] = usual[here] + ratio, by_group
                 bands[here] = ensemble.bands(inputs, hours[here], past[here], ratio)
         return _Said(log_variance, bands, effects, [_why_not(kinds, rows, whole, log_variance, i) for i in range(n)])
 
 
-def _effects(ensemble: Ensemble, inputs: Floats, hours: Floats) -> tuple[Floats, Floats]:
-    """ln ratio (n,), and by how much it falls when a group is as usual (n, groups)."""
+def _effects(ensemble: Ensemble, inputs: Floats, hours: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
+    """ln ratio (n,), and by how much it falls when a group is as usual (n, groups); (n, 1) unknown ones of no group."""
     n = len(inputs)
-    asked = np.tile(inputs, (len(GROUPS) + 1, 1))
-    for k, at in enumerate(_GROUP_AT.values(), start=1):
+    asked = np.tile(inputs, (len(groups) + 1, 1))
+    for k, group in enumerate(groups, start=1):
+        at = _GROUP_AT[group]
         asked[k * n : (k + 1) * n, at] = USUAL[at]
-    said = ensemble.log_ratio(asked, np.tile(hours, len(GROUPS) + 1)).reshape(-1, n)
-    return said[0], (said[0] - said[1:]).T
+    said = ensemble.log_ratio(asked, np.tile(hours, len(groups) + 1)).reshape(-1, n)
+    return said[0], (said[0] - said[1:]).T if groups else np.full((n, 1), np.nan)
 
 
 def _why_not(
@@ -113,6 +113,17 @@ def _why_not(
         return CannotAnswer(Why.MISSING_FEATURE, "features that it needs are unknown (it reads hourly bars alone)")
     known = ", ".join(kind.name.lower() for kind in kinds)
     return CannotAnswer(Why.NOT_MEASURED, f"it was taught on markets that trade {known}, over other horizons perhaps")
+
+
+def _reasons(rows: Rows, said: _Said, i: int) -> tuple[str, ...]:
+    """The texts of the strongest terms, and of no others: there are many rows."""
+    horizon, of_bar = _horizon(rows, i), float(rows.values[i, _AT["log_level"]])
+    effects = {"level": math.log(horizon.bars) + of_bar, **dict(zip(GROUPS, said.effects[i].tolist(), strict=True))}
+    strongest = sorted(effects, key=lambda name: -abs(effects[name]))[:REASONS]
+    return tuple(
+        reason(name, of_bar, effects[name], horizon) if name == "level" else sentence(name, rows, i, effects[name])[1]
+        for name in strongest
+    )
 
 
 def _terms(rows: Rows, said: _Said, i: int) -> tuple[Term, ...]:

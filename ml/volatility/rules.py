@@ -8,10 +8,10 @@ the forecast is a mean, not the median that a log regression gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ml.bars import Timeframe
-from ml.capability import CannotAnswer, Given, Rows, Term, Why
+from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.volatility.answer import VolatilityAnswer
 from ml.volatility.constants import RULES, TERMS
 from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast
@@ -33,16 +33,16 @@ class VolatilityRules:
     version = 0
     ranges = RANGES
 
-    def predict(self, rows: Rows) -> Sequence[Given[VolatilityAnswer] | CannotAnswer]:
+    def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[VolatilityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on rows that `refusal` names."""
-        return [self._answer(horizon, timeframe, row) for horizon, timeframe, row in _each(rows)]
+        return [self._answer(horizon, timeframe, row, reasons) for horizon, timeframe, row in _each(rows)]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects (ln variance over the horizon) sum to ln(var). Empty for an abstention."""
         return [self._terms(horizon, timeframe, row) for horizon, timeframe, row in _each(rows)]
 
     def _answer(
-        self, horizon: Horizon, timeframe: Timeframe, row: list[float]
+        self, horizon: Horizon, timeframe: Timeframe, row: list[float], reasons: bool
     ) -> Given[VolatilityAnswer] | CannotAnswer:
         refused = refusal(timeframe, row)
         if refused:
@@ -52,17 +52,20 @@ class VolatilityRules:
         if not LOG_VARIANCES[0] <= log_variance <= LOG_VARIANCES[1]:
             text = f"ln variance would be {log_variance:.1f}, no market was measured outside {LOG_VARIANCES}"
             return CannotAnswer(Why.OUT_OF_RANGE, text)
-        strongest = sorted(effects, key=lambda name: -abs(effects[name]))[:REASONS]
-        reasons = tuple(reason(name, _value(name, row), effects[name], horizon) for name in strongest)
         answer = forecast(horizon, row, log_variance, RULES[_kind(row), horizon].bands)
-        return Given(answer, None, CONFIDENCE_NOTE, reasons)
+        return Given(answer, None, CONFIDENCE_NOTE, _reasons(effects, row, horizon) if reasons else NOT_ASKED_FOR)
 
     def _terms(self, horizon: Horizon, timeframe: Timeframe, row: list[float]) -> tuple[Term, ...]:
-        if isinstance(self._answer(horizon, timeframe, row), CannotAnswer):
+        if isinstance(self._answer(horizon, timeframe, row, False), CannotAnswer):
             return ()
         effects = _effects(horizon, row)
         terms = (term(name, _value(name, row), effect, horizon) for name, effect in effects.items())
         return tuple(sorted(terms, key=lambda one: -abs(one.effect or 0.0)))
+
+
+def _reasons(effects: Mapping[str, float], row: list[float], horizon: Horizon) -> tuple[str, ...]:
+    strongest = sorted(effects, key=lambda name: -abs(effects[name]))[:REASONS]
+    return tuple(reason(name, _value(name, row), effects[name], horizon) for name in strongest)
 
 
 def _each(rows: Rows) -> list[tuple[Horizon, Timeframe, list[float]]]:
