@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -148,7 +148,26 @@ def build(
     and has its own `book`. `taught_by` is where a training process finds the `catalogue`. Raises a StateFault where the
     folder is unwell."""
     folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        house = _built(opened, config, folder, clock, now, run, book, catalogue, taught_by)
+        opened.pop_all()
+    return house
+
+
+def _built(
+    opened: ExitStack,
+    config: Config,
+    folder: Path,
+    clock: Clock,
+    now: Callable[[int | None], int] | None,
+    run: Run | None,
+    book: Callable[[Ledger], Book],
+    catalogue: tuple[AnyCapability, ...],
+    taught_by: str,
+) -> House:
+    """The same; what has to be closed again where it fails goes into `opened`."""
     store = open_store(folder / "state.sqlite")
+    opened.callback(store.close)
     migrate(store)
     tenant, steady = config.tenant, Clocked(clock)
     versions, blobs = Versions(store, tenant), Blobs(folder / "blobs" / tenant)
@@ -159,6 +178,7 @@ def build(
     for kept in (history, features, summaries, observations, headlines):
         kept.load()
     ledger = Ledger(store, tenant, capacity=config.ledger.capacity, flush_ms=config.ledger.flush_ms)
+    opened.callback(ledger.close)
     fed, record = Fed(history, observations, _panel(config)), RecordBook(catalogue)
     for (symbol, timeframe), as_of in ledger.asked_through_all().items():
         fed.seal(symbol, Timeframe(timeframe), as_of)
@@ -211,6 +231,7 @@ def build(
     note = Note(folder, tenant, secret)
     audit = Audit(store, tenant, note, seen(tenant))
     operating, pushing = key_desk(keys, steady), push_desk(history, observations, headlines, steady)
+    opened.callback(audit.close)
     every_tool = (*tools, *operating, *pushing)
     limits = rates(config, [one.name for one in (*tools, *operating)], [one.name for one in pushing], steady)
     trainer = Trainer(

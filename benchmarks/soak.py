@@ -44,6 +44,9 @@ LEAST_REACHED = 0.95
 MOST_GROWN = 0.05
 #: When models are trained, and how long they stay: one while the server warms up, one when it must be flat.
 TURNS = ((0.05, 0.15), (0.55, 0.15))
+#: So few answers are remembered that their memory is full once the server is warm: what fills is no leak, and hides
+#: one.
+REMEMBERED = 128
 #: From the word of a promotion until every answer heeds it.
 IN_FORCE_SECONDS = 2.5
 
@@ -173,6 +176,7 @@ async def _served(folder: Path, exchange: str, begun: int, seconds: float, per_s
     settings = {
         "market": {"sample": True},
         "models": {"train": False, "replay_past_days": 1},
+        "answers": {"remembered": REMEMBERED},
         # For each tool: twice its share of the load in a second of ours.
         "limits": {"without_key": f"{max(2 * per_second // len(TOOLS), 1)}/{HURRY} second"},
         "feeds": {"exchanges": [fed]},

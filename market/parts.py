@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,16 +65,17 @@ class Parts:
         most_small: int,
         large_rows: int,
     ) -> None:
-        """Makes the parts below `large_rows` one where there are more than `most_small` of them: `rewritten` gives its
-        bytes and rows. Before an append rather than after, so that a failure is nobody's lost rows."""
-        small = [sha256 for sha256, n_rows in self._rows_of.items() if n_rows < large_rows]
+        """Where there are more than `most_small` parts below `large_rows`, makes the newer of them one: `rewritten`
+        gives its bytes and rows. Before an append rather than after, so that a failure is nobody's lost rows."""
+        small = {sha256: n_rows for sha256, n_rows in self._rows_of.items() if n_rows < large_rows}
         if len(small) <= most_small:
             return
+        small = _worth_merging(small)
         content, n_rows = rewritten([self._blobs.path(sha256, SUFFIX) for sha256 in small])
         expected = sum(self._rows_of[sha256] for sha256 in small)
         if n_rows != expected:
             raise DamagedPart(f"{len(small)} parts hold {n_rows} rows, not the {expected} that they were written with")
-        self._put(content, n_rows, small, at)
+        self._put(content, n_rows, tuple(small), at)
 
     def moved_on(self) -> bool:
         """Whether a change that raised was committed all the same: then `load` again before building on it."""
@@ -95,3 +96,15 @@ class Parts:
             self._paths.pop(gone, None)
         self._rows_of[sha256] = n_rows
         return sha256
+
+
+def _worth_merging(parts: Mapping[str, int]) -> dict[str, int]:
+    """The parts (rows of each, oldest first) but for the first ones that have more rows than all that came after; two
+    at least. A year of history is not written again for the sake of some bars. A row is rewritten as often as its part
+    doubles. What is left stands together: in some kinds the order of parts counts.
+    """
+    names, rows = list(parts), list(parts.values())
+    first = 0
+    while len(names) - first > 2 and rows[first] > sum(rows[first + 1 :]):
+        first += 1
+    return {name: parts[name] for name in names[first:]}

@@ -204,7 +204,8 @@ def test_whoever_waits_is_told_when_the_row_is_on_disk(tmp_path: Path, store: St
     audit = Audit(store, TENANT, note, seen(TENANT), flush_ms=3_600_000)
     audit.record(act(0))
     audit.record_now(act(1)).result(10)
-    rows = sqlite3.connect(tmp_path / "state.sqlite").execute("SELECT actor FROM audit ORDER BY id").fetchall()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite")) as state:
+        rows = state.execute("SELECT actor FROM audit ORDER BY id").fetchall()
     assert rows == [("key:0",), ("key:1",)]
     audit.close()
 

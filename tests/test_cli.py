@@ -187,6 +187,7 @@ def test_what_is_damaged_is_named_with_what_to_do(own: Path, damage: Any, says: 
         assert said.code == 2
         assert says in said.error["message"]
         assert owner_of(own) is None, "the folder is given back"
+        assert not (own / "state.sqlite-wal").exists(), "the state is closed"
     found = barograph("doctor", "--data", own)
     assert found.code == 1
     assert says in found.out
