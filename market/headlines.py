@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from market.columns import from_numpy
+from market.columns import from_numpy, integers
 from market.headline import Headline, HeadlineFault
-from market.parquet import selected, stamped
+from market.parquet import stamped, whole
 from market.parts import Parts
 from market.ports import Blobs, Manifest
 from market.receiving import Standing, in_future, received_times
@@ -25,7 +25,14 @@ KIND = "headlines"
 FORMAT = "barograph.headlines/1"
 MOST_SMALL_PARTS = 64
 LARGE_PART_ROWS = 100_000
-_COLUMNS = ("source", "key", "published_at", "title", "symbols", "received_at")
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("source", "key")),
+        ("published_at", pa.int64()),
+        *((name, pa.string()) for name in ("title", "symbols")),
+        ("received_at", pa.int64()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +159,16 @@ def _encoded(known: Sequence[Known], tenant: str) -> bytes:
 
 
 def _decoded(paths: Sequence[Path]) -> list[Known]:
+    """In the order of receipt; what was received at one time stays as it lies in the parts, for of two words on one
+    headline the later one stands."""
     if not paths:
         return []
-    rows = selected(
-        paths,
-        f"select {', '.join(_COLUMNS)} from read_parquet($files) "  # noqa: S608 - our own names
-        "order by received_at, published_at, source, key",
-    )
+    table = whole(paths, _SCHEMA)
+    order = np.argsort(integers(table.column("received_at"), 0), kind="stable")
     return [
-        Known(Headline(source, key, at, title, tuple(symbols.split())), received_at)
-        for source, key, at, title, symbols, received_at in rows
+        Known(
+            Headline(row["source"], row["key"], row["published_at"], row["title"], tuple(row["symbols"].split())),
+            row["received_at"],
+        )
+        for row in table.take(pa.array(order)).to_pylist()
     ]

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from market.headline import LONGEST_TITLE, Headline, HeadlineFault, headline
@@ -143,6 +143,7 @@ def test_bytes_that_are_no_feed_are_refused(content: bytes) -> None:
         max_size=8,
     )
 )
+@example(stream=[([("a", 5, "xyz"[n % 3]) for n in range(200)] + [("b", n % 9, "x") for n in range(9)], True)] * 2)
 def test_no_stream_changes_what_an_answered_time_sees(
     store: Store, tmp_path: Path, stream: list[tuple[list[tuple[str, int, str]], bool]]
 ) -> None:
