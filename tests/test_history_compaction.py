@@ -11,7 +11,7 @@ from tests.test_history import Kept, at, everything, table
 
 
 def test_a_long_history_is_not_written_again_for_some_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows written by all compactions together: each as often as its part has doubled, and the first ones never."""
+    """The part that it came in is still there, while the bars that came since have become few parts."""
     monkeypatch.setattr(history_module, "MOST_SMALL_PARTS", 5)
     kept = Kept(tmp_path)
     history = kept.open()

@@ -121,7 +121,7 @@ class Watch:
                 heard = await self._heard(part)
                 every = [fact for said in heard.values() for fact in said.facts]
                 await asyncio.to_thread(self.events.publish_all, every, self.clock())
-            except BaseException:
+            except BaseException:  # an interrupt, too: what was not published waits on
                 self._wait_again(waiting[start:])
                 raise
             self._wait_again([one for one in part if one not in heard])
