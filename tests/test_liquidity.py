@@ -76,6 +76,7 @@ def test_a_larger_cost_allows_a_larger_order_up_to_a_twentieth_of_the_volume() -
     assert dear.max_order_quote == pytest.approx(4.0 * cheap.max_order_quote)
     assert dear.max_order_low < dear.max_order_quote < dear.max_order_high
     assert answer_of(bars, cost_bps=1_000.0).max_order_quote == pytest.approx(LARGEST_SHARE * dear.qv)
+    assert answer_of(bars, cost_bps=2.2e-311).max_order_quote == 0.0, "next to no cost bears no order"
 
 
 def test_an_order_of_the_largest_size_costs_what_was_asked() -> None:

@@ -25,10 +25,10 @@ class LiquidityAnswer(Answer):
     usual: float = Field(gt=0, description="Mean volume of h hours in the last 30 days")
     ratio_to_usual: float = Field(gt=0, description="qv / usual; .8 is 20% below")
     max_order_quote: float = Field(
-        gt=0, description="Largest order worked over the horizon at cost_bps of impact; at most 5% of qv"
+        ge=0, description="Largest order worked over the horizon at cost_bps of impact; at most 5% of qv"
     )
-    max_order_low: float = Field(gt=0, description="The same with the dearest impact that was measured (Y = 1)")
-    max_order_high: float = Field(gt=0, description="The same with the cheapest (Y = .3)")
+    max_order_low: float = Field(ge=0, description="The same with the dearest impact that was measured (Y = 1)")
+    max_order_high: float = Field(ge=0, description="The same with the cheapest (Y = .3)")
     order_cost_bps: float | None = Field(
         default=None, ge=0, description="Expected impact of order_quote in basis points; null where none was asked"
     )
