@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -25,6 +26,7 @@ from market.summary_store import SummaryStore
 from ml.bars import DAY_MS, Timeframe
 from ml.capability import AnyCapability
 from ml.catalogue import CATALOGUE
+from ml.economic_calendar import EconomicCalendar, Scheduled
 from registry.audit import Audit, Note
 from registry.audit_cut import AuditCut
 from registry.blobs import Blobs
@@ -179,7 +181,7 @@ def _built(
         kept.load()
     ledger = Ledger(store, tenant, capacity=config.ledger.capacity, flush_ms=config.ledger.flush_ms)
     opened.callback(ledger.close)
-    fed, record = Fed(history, observations, _panel(config)), RecordBook(catalogue)
+    fed, record = Fed(history, observations, _panel(config), _scheduled(config)), RecordBook(catalogue)
     for (symbol, timeframe), as_of in ledger.asked_through_all().items():
         fed.seal(symbol, Timeframe(timeframe), as_of)
     for (symbol, of), row in features.newest().items():
@@ -292,6 +294,15 @@ def _built(
         guard=Guard(every_tool, limits, audit, steady),
         keys=keys,
         audit=audit,
+    )
+
+
+def _scheduled(config: Config) -> EconomicCalendar:
+    def ms(at: datetime) -> int:
+        return round(at.timestamp() * 1_000)
+
+    return EconomicCalendar(
+        tuple(Scheduled(one.release, ms(one.at), ms(one.known_from)) for one in config.market.calendar)
     )
 
 

@@ -49,11 +49,13 @@ class Sample:
         return instant(self.start), instant(self.stop)
 
 
+SEASONS = ("season", "own_season")
+RELEASES = ("due_payrolls", "due_fed")
 SAMPLES = (
-    Sample(Kind.ALWAYS, Timeframe.H1, SPOT_FILES, "2018-01-01", "2022-01-01", ("own_season", "fall")),
+    Sample(Kind.ALWAYS, Timeframe.H1, SPOT_FILES, "2018-01-01", "2022-01-01", ("own_season", "fall", *RELEASES)),
     Sample(Kind.WEEKDAYS, Timeframe.H1, FX_FILES, "2012-11-01", "2016-01-01", ("fall",)),
-    Sample(Kind.ALWAYS, Timeframe.D1, SPOT_FILES, "2018-01-01", "2022-01-01", ("season", "own_season", "fall")),
-    Sample(Kind.WEEKDAYS, Timeframe.D1, INDEX_FILES, "1999-01-01", "2010-01-01", ("season", "own_season")),
+    Sample(Kind.ALWAYS, Timeframe.D1, SPOT_FILES, "2018-01-01", "2022-01-01", (*SEASONS, "fall", *RELEASES)),
+    Sample(Kind.WEEKDAYS, Timeframe.D1, INDEX_FILES, "1999-01-01", "2010-01-01", (*SEASONS, *RELEASES)),
 )
 
 

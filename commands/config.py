@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from commands.access_config import Access, Http, Limits
 from commands.feeds_config import Feeds
 from market.staleness import DEFAULT_STALENESS, Staleness
+from ml.release import Release
 from ml.symbol import Symbol
 from ml.timeframe import Timeframe
 
@@ -68,9 +69,22 @@ class Audit(_Section):
     kept_days: Annotated[int, Field(ge=1)] | None = 90
 
 
+class ScheduledRelease(_Section):
+    release: Release
+    at: AwareDatetime
+    known_from: AwareDatetime
+
+    @model_validator(mode="after")
+    def _ahead(self) -> ScheduledRelease:
+        if self.known_from >= self.at:
+            raise ValueError(f"known_from ({self.known_from}) must be before the release itself ({self.at})")
+        return self
+
+
 class Market(_Section):
     sample: bool = False
     panel: tuple[Symbol, ...] = ()
+    calendar: tuple[ScheduledRelease, ...] = ()
 
 
 class Features(_Section):

@@ -72,7 +72,7 @@ class Retraining:
     def stretches(self, first: int, last: int, tell: Tell) -> Generator[Stretch]:
         """The questions from `first` to `last` (ms), between refits. A stretch can be asked as soon as its model is
         fitted and judged; those after it are fitted meanwhile, by other processes."""
-        market = Fed(self.house.history, self.house.observations, panel=None)
+        market = Fed(self.house.history, self.house.observations, None, self.house.ask.market.calendar())
         ask = replace(self.house.ask, market=market)
         infos = [one for one in self.house.history.series() if one.timeframe is self.timeframe]
         if self.capability.learner is None or not infos:

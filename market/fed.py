@@ -8,6 +8,7 @@ from market.calendar import expected_missing
 from market.history import History
 from market.observations import Observations
 from ml.bars import Timeframe
+from ml.economic_calendar import EconomicCalendar
 from ml.observed import Kind, Observed
 from ml.timeline import Timeline
 
@@ -16,10 +17,17 @@ class Fed:
     """What is fed, with its calendar. `panel` are the symbols that stand for the market as a whole; None: whatever is
     fed, which is for replays alone, whose market is complete before the first question."""
 
-    def __init__(self, history: History, observations: Observations, panel: Sequence[str] | None = ()) -> None:
+    def __init__(
+        self,
+        history: History,
+        observations: Observations,
+        panel: Sequence[str] | None = (),
+        scheduled: EconomicCalendar = EconomicCalendar(),  # noqa: B008 - it cannot change
+    ) -> None:
         self._history = history
         self._observations = observations
         self._panel = panel
+        self._scheduled = scheduled
 
     def timeline(self, symbol: str, timeframe: Timeframe) -> Timeline | None:
         """The series, or None where nobody feeds it."""
@@ -34,6 +42,10 @@ class Fed:
     def observed(self, kind: Kind, symbol: str) -> Observed | None:
         """What is observed of a symbol beside its bars, or None where nobody feeds it."""
         return self._observations.observed(kind, symbol)
+
+    def calendar(self) -> EconomicCalendar:
+        """Which releases are scheduled, and since when that is known."""
+        return self._scheduled
 
     def seal(self, symbol: str, timeframe: Timeframe, as_of: int) -> None:
         """Somebody was answered as of then: what is received later was not known then, bars and observations alike.

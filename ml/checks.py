@@ -14,6 +14,7 @@ import numpy as np
 
 from ml.bars import MINUTE_MS, Bars, Floats, Timeframe
 from ml.capability import NOT_ASKED_FOR, Answer, AnyCapability, CannotAnswer, Given, Outcome, Predictor, Question, Rows
+from ml.economic_calendar import EconomicCalendar
 from ml.observed import BOOK_LEVELS, FIELDS, Kind, Observed
 from ml.timeline import StillMarket, Timeline
 
@@ -304,6 +305,9 @@ class _Declared:
         if kind not in self.kinds:
             raise LawBroken(f"{kind} is read, and not declared in `observes`")
         return self.real.observed(kind, symbol)
+
+    def calendar(self) -> EconomicCalendar:
+        return self.real.calendar()
 
 
 def _until(observed: Observed, as_of: int) -> Observed:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from ml.bars import Bars, Instants, Timeframe
+from ml.economic_calendar import EconomicCalendar
 from ml.observed import Kind, Observed
 
 
@@ -108,6 +109,9 @@ class Market(Protocol):
         """What is observed of a symbol beside its bars, or None where nobody feeds it. A capability reads the kinds
         that it declares (`Capability.observes`), and of them what was known at its `as_of`."""
 
+    def calendar(self) -> EconomicCalendar:
+        """Which releases are scheduled, and since when that is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class StillMarket:
@@ -116,6 +120,7 @@ class StillMarket:
 
     timelines: Mapping[tuple[str, Timeframe], Timeline]
     observations: Mapping[tuple[Kind, str], Observed] = field(default_factory=dict)
+    scheduled: EconomicCalendar = field(default_factory=EconomicCalendar)
 
     @staticmethod
     def of(*bars: Bars, observed: Sequence[Observed] = ()) -> StillMarket:
@@ -132,6 +137,9 @@ class StillMarket:
 
     def observed(self, kind: Kind, symbol: str) -> Observed | None:
         return self.observations.get((kind, symbol))
+
+    def calendar(self) -> EconomicCalendar:
+        return self.scheduled
 
 
 def _settled(records: Bars, number: int) -> Bars:

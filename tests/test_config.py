@@ -75,6 +75,15 @@ def test_every_key_of_the_shipped_config_is_explained_above_it() -> None:
         ("http: {port: 65536}", "http.port: Input should be less than or equal to 65535"),
         ("http: 8765", "http: "),
         ("tenant: ../other", "tenant: "),
+        ("market: {calendar: [{release: gdp, at: 2027-01-01, known_from: 2026-01-01}]}", "market.calendar.0.release"),
+        (
+            "market: {calendar: [{release: fed, at: 2027-01-27T19:00:00Z, known_from: 2027-02-01T00:00:00Z}]}",
+            "must be before the release itself",
+        ),
+        (
+            "market: {calendar: [{release: fed, at: '2027-01-27 19:00', known_from: 2026-02-01T00:00:00Z}]}",
+            "market.calendar.0.at: Input should have timezone info",
+        ),
         ("ledger: {flush_ms: 0}", "ledger.flush_ms"),
         ("- a list", "a mapping of settings is expected"),
         ("http: {port: 1", "is not YAML"),

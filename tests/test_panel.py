@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml.bars import HOUR_MS, Bars, Floats, Instants, Timeframe
 from ml.checks import bars_for_laws
+from ml.economic_calendar import EconomicCalendar
 from ml.exact import picked
 from ml.observed import Kind, Observed
 from ml.panel import LATEST_MS, Mean, PanelColumns, PanelMeans, mark
@@ -44,6 +45,9 @@ class Chosen:
 
     def observed(self, kind: Kind, symbol: str) -> Observed | None:
         return self.market.observed(kind, symbol)
+
+    def calendar(self) -> EconomicCalendar:
+        return self.market.calendar()
 
 
 def asked(market: StillMarket | Chosen, at: Instants) -> Floats:

@@ -21,6 +21,7 @@ from ml.volatility.forecast import percentile
 from ml.volatility.kernel import NAMES
 from ml.volatility.ranges import RANGES
 from ml.volatility.reference import SHARES
+from ml.volatility.releases import DUE, HOURS_TO, RELEASED, ROW_OF_RULES
 from ml.volatility.truth import certain, loss, truth
 
 MONDAY = 1_600_041_600_000
@@ -138,8 +139,14 @@ def test_a_burst_in_the_last_hours_raises_the_forecast_and_its_percentile() -> N
     assert after.percentile_90d > before.answer.percentile_90d
 
 
-@given(st.lists(st.floats(-3.0, 3.0), min_size=len(NAMES), max_size=len(NAMES)), st.sampled_from(list(Horizon)))
-def test_quantiles_are_ordered_and_every_number_is_finite(values: list[float], horizon: Horizon) -> None:
+@given(
+    st.lists(st.floats(-3.0, 3.0), min_size=len(NAMES), max_size=len(NAMES)),
+    st.sampled_from(list(Horizon)),
+    st.lists(st.floats(0.0, 900.0), min_size=len(HOURS_TO), max_size=len(HOURS_TO)),
+)
+def test_quantiles_are_ordered_and_every_number_is_finite(
+    values: list[float], horizon: Horizon, hours_to: list[float]
+) -> None:
     row = dict(zip(NAMES, values, strict=True))
     row |= {"log_level": -11.0 + row["log_level"], "missing": 0.0, "flat": 0.0, "density": 1.0}
     row |= {"trades_weekends": float(row["trades_weekends"] > 0.0)}
@@ -147,13 +154,17 @@ def test_quantiles_are_ordered_and_every_number_is_finite(values: list[float], h
     row |= dict(zip([name for name in NAMES if name.startswith("rv90")], quantiles, strict=True))
     question = VolatilityQuestion(symbol="A", horizon=horizon)
     stamp = np.zeros(1, dtype=np.int64)
-    rows = Rows(NAMES, np.array([list(row.values())]), (question,), stamp, stamp, (None,))
+    row |= {name: float(hours < horizon.bars) for name, hours in zip(DUE, hours_to, strict=True)}
+    row |= dict.fromkeys(RELEASED, 0.0) | dict(zip(HOURS_TO, hours_to, strict=True))
+    rows = Rows(ROW_OF_RULES, np.array([list(row.values())]), (question,), stamp, stamp, (None,))
     outcome = VOLATILITY.rules.predict(rows)[0]
     assert isinstance(outcome, Given)
     answer = outcome.answer
     band = [answer.q05, answer.q10, answer.q25, answer.q50, answer.q75, answer.q90, answer.q95]
     assert band == sorted(band)
-    assert all(map(math.isfinite, answer.model_dump().values()))
+    numbers = answer.model_dump(exclude={"upcoming_events", "upcoming_event_impact"}).values()
+    assert all(map(math.isfinite, numbers))
+    assert answer.upcoming_event_impact is None or 0.0 < answer.upcoming_event_impact < 5.0
     assert 0.0 <= answer.percentile_90d <= 100.0
     effects = [term.effect for term in VOLATILITY.rules.explain(rows)[0]]
     assert math.fsum(effect for effect in effects if effect is not None) == pytest.approx(math.log(answer.var))
@@ -194,10 +205,13 @@ def test_the_sentence_reads_as_promised() -> None:
         q95=3.0e-3,
         percentile_90d=78.2,
         ratio_to_last=1.14,
+        upcoming_events=(),
+        upcoming_event_impact=1.0,
     )
-    assert say(question, answer) == (
-        "next 24 h volatility 3.1% (80% band 2.2-4.6%), 78th percentile of 90 days, 14% above the last 24 h"
-    )
+    said = "next 24 h volatility 3.1% (80% band 2.2-4.6%), 78th percentile of 90 days, 14% above the last 24 h"
+    assert say(question, answer) == said
+    soon = answer.model_copy(update={"upcoming_events": ("Fed decision 2026-12-09 19:00Z",)})
+    assert say(question, soon) == f"{said}; due: Fed decision 2026-12-09 19:00Z"
     assert compared(0.8) == "20% below"
     assert compared(1.001) == "as volatile as"
     assert compared(3.21) == "3.2 x"

@@ -106,7 +106,12 @@ def test_effects_sum_to_the_log_of_the_forecast(model: VolatilityModel) -> None:
 
 def test_with_all_shares_to_version_0_a_model_says_what_the_rules_say(fitted: Fitted) -> None:
     kinds: Any = {
-        name: {**one, "steps": {h: {**step, "shares": [0, 0, 0, 1], "shift": 0} for h, step in one["steps"].items()}}
+        name: {
+            **one,
+            "steps": {
+                h: {**step, "shares": [0, 0, 0, 1], "shift": 0, "due": [0, 0, 0]} for h, step in one["steps"].items()
+            },
+        }
         for name, one in fitted.artefact.numbers["kinds"].items()
     }
     model = LEARNER.load(spoilt(fitted.artefact, kinds=kinds), 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ml.bars import Timeframe
+from ml.economic_calendar import EconomicCalendar
 from ml.observed import Kind, Observed
 from ml.timeline import Market, Timeline
 
@@ -30,3 +31,7 @@ class Interrupted:
         """What is observed of a symbol beside its bars, or None where nobody feeds it."""
         self.must_go_on()
         return self.real.observed(kind, symbol)
+
+    def calendar(self) -> EconomicCalendar:
+        """Which releases are scheduled, and since when that is known."""
+        return self.real.calendar()

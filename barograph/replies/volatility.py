@@ -31,3 +31,11 @@ class VolatilityAnswer:
     """Where var stands among the RV_h of the last 90 days, 0 (calmest) to 100 (wildest)"""
     ratio_to_last: float
     """Forecast volatility over the volatility of the last h bars; 1.14 is 14% above it"""
+    upcoming_events: tuple[str, ...] | None = None
+    """Releases of the economic calendar in these hours, with their times: US inflation, US payrolls, decisions
+    of the Federal Reserve. Null where the calendar does not reach
+    """
+    upcoming_event_impact: float | None = None
+    """By what factor they are in volatility_pct: 1.4 is 40% more because of them, 1 where none is due. Null
+    where nobody measured it (days; coins by the rules) and where the calendar does not reach
+    """

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ml.anomaly.plants import KINDS, LENGTHS, PLANTERS, SHARES, Field, Plant
 from ml.anomaly.windows import WINDOWS
 from ml.bars import Bars, Floats, Timeframe
+from ml.economic_calendar import EconomicCalendar
 from ml.observed import Kind as Observable
 from ml.observed import Observed
 from ml.timeline import Market, Timeline
@@ -61,6 +62,9 @@ class PlantedMarket:
 
     def observed(self, kind: Observable, symbol: str) -> Observed | None:
         return self.real.observed(kind, symbol)
+
+    def calendar(self) -> EconomicCalendar:
+        return self.real.calendar()
 
     def planted(self, symbol: str, timeframe: Timeframe) -> Planted | None:
         """What was planted where; None where nobody feeds the series."""

@@ -36,8 +36,8 @@ VOLATILITY: Capability[VolatilityQuestion, VolatilityAnswer, float] = Capability
         "mean forecast and quantiles of realised variance, volatility in % over the horizon (not annualised), its "
         "percentile of the last 90 days and its ratio to the volatility just seen. Ask before sizing a position or "
         "placing a stop: volatility_pct is about one standard deviation of the move. It says how far, never which "
-        "way, and knows no calendar of events. It abstains on too little history, gaps, frozen prices and other "
-        "timeframes."
+        "way, and names releases that are due (US inflation, US payrolls, Fed decisions) with what they add. It "
+        "abstains on too little history, gaps, frozen prices and other timeframes."
     ),
     question=VolatilityQuestion,
     answer=VolatilityAnswer,

@@ -29,6 +29,21 @@ class VolatilityAnswer(Answer):
     ratio_to_last: float = Field(
         gt=0, description="Forecast volatility over the volatility of the last h bars; 1.14 is 14% above it"
     )
+    upcoming_events: tuple[str, ...] | None = Field(
+        default=None,
+        description=(
+            "Releases of the economic calendar in these hours, with their times: US inflation, US payrolls, decisions "
+            "of the Federal Reserve. Null where the calendar does not reach"
+        ),
+    )
+    upcoming_event_impact: float | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "By what factor they are in volatility_pct: 1.4 is 40% more because of them, 1 where none is due. Null "
+            "where nobody measured it (days; coins by the rules) and where the calendar does not reach"
+        ),
+    )
 
 
 def say(question: VolatilityQuestion, answer: VolatilityAnswer) -> str:
@@ -36,10 +51,11 @@ def say(question: VolatilityQuestion, answer: VolatilityAnswer) -> str:
     low, high = 100.0 * math.sqrt(answer.q10), 100.0 * math.sqrt(answer.q90)
     places = decimals(low)
     last = f"the last {spoken(question.horizon)}"
+    due = f"; due: {', '.join(answer.upcoming_events)}" if answer.upcoming_events else ""
     return (
         f"next {spoken(question.horizon)} volatility {answer.volatility_pct:.{places}f}% "
         f"(80% band {low:.{places}f}-{high:.{places}f}%), "
-        f"{ordinal(round(answer.percentile_90d))} percentile of 90 days, {compared(answer.ratio_to_last)} {last}"
+        f"{ordinal(round(answer.percentile_90d))} percentile of 90 days, {compared(answer.ratio_to_last)} {last}{due}"
     )
 
 

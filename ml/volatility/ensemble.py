@@ -24,12 +24,15 @@ from ml.standard import Standard
 from ml.volatility.constants import BANDS
 from ml.volatility.inputs import COLUMNS, N_INPUTS, N_LINEAR, panel_known
 from ml.volatility.misses import MISS_NAMES, WINDOWS
+from ml.volatility.releases import DUE
 
 #: Inputs on which the width of the band depends, besides what the past tells (`past_of`) and the forecast itself.
 WIDTH_COLUMNS = (
     *("range_1", "range_24", "range_168", "steadiness", "jump_24", "squares_720", "long_run", "season"),
     *("market_spread_6", "market_range_6"),
+    *DUE,
 )
+_DUE_AT = [COLUMNS.index(name) for name in DUE]
 _WIDTH_AT = [COLUMNS.index(name) for name in WIDTH_COLUMNS]
 N_PAST = 1 + len(MISS_NAMES)
 N_WIDTH = len(_WIDTH_AT) + 1 + len(WINDOWS) + 2
@@ -43,14 +46,16 @@ WIDTHS = (0.6, 1.6)
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """One horizon: weights of the linear base (intercept last) where the panel is known and where it is not, those of
-    version 0, the shares of `PARTS`, what is added so that the forecast is a mean, and the band as centre + width x
-    `quantiles` in ln RV/F: `width` and `centre` are the weights of what these are read from."""
+    version 0, the shares of `PARTS`, what is added so that the forecast is a mean and what for each release that is
+    `due`, and the band as centre + width x `quantiles` in ln RV/F: `width` and `centre` are the weights of what these
+    are read from."""
 
     with_panel: Floats
     without_panel: Floats
     rules: Floats
     shares: Floats
     shift: float
+    due: Floats
     width: Floats
     centre: Floats
     quantiles: Floats
@@ -63,6 +68,7 @@ class Step:
             "rules": self.rules.tolist(),
             "shares": self.shares.tolist(),
             "shift": self.shift,
+            "due": self.due.tolist(),
             "width": self.width.tolist(),
             "centre": self.centre.tolist(),
             "quantiles": self.quantiles.tolist(),
@@ -77,6 +83,7 @@ class Step:
             finite(told["rules"], (N_LINEAR + 1,)),
             finite(told["shares"], (len(PARTS),)),
             float(told["shift"]),
+            finite(told["due"], (len(DUE),)),
             finite(told["width"], (N_WIDTH,)),
             finite(told["centre"], (N_CENTRE,)),
             finite(told["quantiles"], (len(BANDS),)),
@@ -104,7 +111,7 @@ class Ensemble:
                 known[here], linear(inputs[here], step.with_panel), linear(inputs[here], step.without_panel)
             )
             said = parts(base, nets[here], linear(inputs[here], step.rules), trees[here])
-            result[here] = mixed(said, step.shares) + step.shift
+            result[here] = mixed(said, step.shares) + step.shift + due_of(inputs[here], step.due)
         return result
 
     def bands(self, inputs: Floats, hours: Floats, past: Floats, log_ratio: Floats) -> Floats:
@@ -116,6 +123,14 @@ class Ensemble:
             width = width_of(columns[here], step.width)
             result[here] = np.exp(centre_of(past[here], step.centre)[:, None] + width[:, None] * step.quantiles)
         return result
+
+
+def due_of(inputs: Floats, weights: Floats) -> Floats:
+    """What is added for the releases that are due, shape (n,)."""
+    result = np.zeros(len(inputs))
+    for at, weight in zip(_DUE_AT, weights.tolist(), strict=True):
+        result += np.where(inputs[:, at] > 0.0, weight, 0.0)
+    return result
 
 
 def parts(base: Floats, nets: Floats, rules: Floats, trees: Floats) -> tuple[Floats, ...]:

@@ -25,12 +25,13 @@ from ml.volatility.ensemble import (
     PARTS,
     Step,
     base_of,
+    due_of,
     linear,
     parts,
     rules_as_linear,
 )
-from ml.volatility.held_out import LARGEST_RATIO, RIDGE, band_of, level_of, qlike, shares_of, together
-from ml.volatility.inputs import FROM_PANEL, HOURS, N_INPUTS, inputs_of, panel_known
+from ml.volatility.held_out import LARGEST_RATIO, RIDGE, band_of, due_shifts, level_of, qlike, shares_of, together
+from ml.volatility.inputs import FROM_PANEL, HOURS, N_INPUTS, inputs_of, panel_known, standard_of
 from ml.volatility.season import Kind
 
 #: Lessons this near to a block that is left out are left out too: their truths and features reach into it.
@@ -97,7 +98,7 @@ def fit(taught: Taught, kind: Kind, seed: int, tell: Callable[[float], None]) ->
     Raises BadArtefact where an export fails its parity gate.
     """
     random = np.random.default_rng(seed)
-    standard = Standard.of(taught.columns)
+    standard = standard_of(taught.columns)
     panel = drawn(taught.as_of, random) >= PANEL_UNKNOWN
     inputs = inputs_of(standard, taught.columns, taught.hours, taught.calendar, panel=panel)
     by_h = {h: taught.hours == h for h in np.unique(taught.hours).astype(int).tolist()}
@@ -173,9 +174,11 @@ def _step(
     shares = shares_of(said, taught.log_ratio)
     mixture = together(said, shares)
     shift = level_of(taught.log_ratio, mixture, recent)
+    due = due_shifts(inputs, taught.as_of, taught.log_ratio, mixture + shift, recent)
+    mixture = mixture + due_of(inputs, due)
     width, centre, quantiles = band_of(inputs, taught.past, mixture + shift, taught.log_ratio, recent)
     with_panel, without_panel = (np.mean([pair[k] for pair in bases], axis=0) for k in (0, 1))
-    return Step(with_panel, without_panel, rules, shares, shift, width, centre, quantiles)
+    return Step(with_panel, without_panel, rules, shares, shift, due, width, centre, quantiles)
 
 
 def _loss(out: Any, target: Any) -> Any:  # noqa: ANN401 - tensors, whose library is not known here

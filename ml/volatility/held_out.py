@@ -7,23 +7,27 @@ from itertools import product
 
 import numpy as np
 
-from ml.bars import Floats
+from ml.bars import WEEK_MS, Floats, Instants
 from ml.volatility.constants import BANDS
-from ml.volatility.ensemble import N_PAST, N_WIDTH, PARTS, centre_of, linear, mixed, width_columns, width_of
+from ml.volatility.ensemble import N_PAST, N_WIDTH, PARTS, centre_of, due_of, linear, mixed, width_columns, width_of
 from ml.volatility.misses import WINDOWS
+from ml.volatility.releases import DUE
 
 RIDGE = 200.0
 LARGEST_RATIO = 20.0
 #: Shares of the parts among which the loss on lessons held out chooses: all that are quarters.
 SHARES = tuple(one for one in product((0.0, 0.25, 0.5, 0.75, 1.0), repeat=len(PARTS)) if sum(one) == 1.0)
-#: The loss of one part, or of a mixture, on every fifth lesson chooses as well as that on all.
-_EVERY = 5
+#: The loss of one part, or of a mixture, on so many lessons chooses as well as that on more.
+_ENOUGH = 20_000
+#: So many weeks with a release count for it as much as that it does nothing more than members say.
+FEW_WEEKS = 4.0
 
 
 def shares_of(said: Mapping[str, Floats], truths: Floats) -> Floats:
     """The shares with the least loss on lessons held out, their ratios capped; of equal ones, more of version 0."""
-    few = {part: one[::_EVERY] for part, one in said.items()}
-    losses = [qlike(truths[::_EVERY], together(few, np.array(shares)), LARGEST_RATIO) for shares in SHARES]
+    every = 1 + len(truths) // _ENOUGH
+    few = {part: one[::every] for part, one in said.items()}
+    losses = [qlike(truths[::every], together(few, np.array(shares)), LARGEST_RATIO) for shares in SHARES]
     return np.array(SHARES[int(np.argmin(losses))])
 
 
@@ -70,3 +74,21 @@ def qlike(truths: Floats, forecast: Floats, largest: float = np.inf) -> float:
     """Mean loss of a forecast (logs) after its level is set, ratios capped at `largest`."""
     apart = truths - forecast - level_of(truths, forecast)
     return round(float(np.mean(np.minimum(np.exp(apart), largest) - apart - 1.0)), 4)
+
+
+def due_shifts(inputs: Floats, as_of: Instants, truths: Floats, forecast: Floats, recent: Floats) -> Floats:
+    """What to add to `forecast` (logs) where a release is due, by `DUE`: what lessons held out missed there, late ones
+    more (`recent`, (n,)), and the less the fewer weeks saw one. What a release does changes from year to year, faster
+    than three years of lessons tell."""
+    found = np.zeros(len(DUE))
+    for k in range(len(DUE)):
+        weight = np.zeros(len(DUE))
+        weight[k] = 1.0
+        here = due_of(inputs, weight) > 0.0
+        if not here.any():
+            continue
+        _, first = np.unique(as_of[here] // WEEK_MS, return_index=True)
+        seen = float(recent[here][first].sum())
+        missed = level_of(truths[here], (forecast + due_of(inputs, found))[here], recent[here])
+        found[k] = missed * seen / (seen + FEW_WEEKS)
+    return found

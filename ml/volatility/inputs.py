@@ -13,6 +13,7 @@ from ml.standard import Standard
 from ml.volatility.columns import FALLS, MOVES, PEAKS
 from ml.volatility.market import MARKET
 from ml.volatility.question import Horizon, VolatilityQuestion, horizons_on
+from ml.volatility.releases import DUE, RELEASED
 from ml.week import waves
 
 #: Inputs by what they tell; `explain` sets a group to its usual values to see what it did.
@@ -33,8 +34,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "season": ("season", "own_season"),
     "long_run": ("long_run",),
     "market": MARKET[:-1],
+    "releases": DUE,
+    "aftermath": RELEASED,
 }
 COLUMNS = tuple(name for group in GROUPS.values() for name in group)
+#: Counts, mostly 0: as they are, with 1 as far from 0 as three standard deviations are.
+_COUNTS = np.array([name in (*DUE, *RELEASED) for name in COLUMNS])
+_COUNT_DEVIATION = 1.0 / 3.0
 FROM_PANEL = np.array([name in GROUPS["market"] for name in COLUMNS])
 #: After the columns: whether the panel is known, the horizon as ln h about its middle and its square, and waves of the
 #: day and of the week.
@@ -49,6 +55,12 @@ CALENDAR_AT = list(range(_KNOWN_AT + 3, N_LINEAR))
 #: What each input usually is: 0, its mean in the lessons; every hour of the day and every day of the week alike.
 USUAL = np.array([0.0] * N_INPUTS + [1.0 / 24.0] * 24 + [1.0 / 7.0] * 7)
 HOURS = horizons_on(Timeframe.H1)
+
+
+def standard_of(values: Floats) -> Standard:
+    """What `COLUMNS` of lessons (n, len(COLUMNS)) are scaled by."""
+    found = Standard.of(values)
+    return Standard(np.where(_COUNTS, 0.0, found.mean), np.where(_COUNTS, _COUNT_DEVIATION, found.deviation))
 
 
 def inputs_of(

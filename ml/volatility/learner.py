@@ -24,7 +24,7 @@ from ml.volatility.ranges import RANGES
 from ml.volatility.season import Kind
 from ml.volatility.truth import SMALLEST_TRUTH
 
-NAME = "volatility/ensemble@3"
+NAME = "volatility/ensemble@4"
 #: Fewer than these make no model of a kind of market.
 FEWEST_LESSONS = 3_000
 FEWEST_DAYS = 180

@@ -17,6 +17,7 @@ from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast
 from ml.volatility.inputs import CALENDAR_AT, COLUMNS, GROUPS, USUAL, calendar_of, columns_of, hours_of, inputs_of
 from ml.volatility.kernel import NAMES
 from ml.volatility.question import Horizon, VolatilityQuestion
+from ml.volatility.releases import DUE
 from ml.volatility.season import Kind
 from ml.volatility.sentences import sentence
 from ml.volatility.terms import reason
@@ -55,15 +56,18 @@ class VolatilityModel:
         if why is not None:
             return why
         horizon, row = _horizon(rows, i), rows.values[i].tolist()
-        answer = forecast(horizon, row, float(said.log_variance[i]), said.bands[i].tolist())
+        through, log_variance, impact = rows.data_through[i], said.log_variance[i], said.impact[i]
+        answer = forecast(horizon, row, int(through), float(log_variance), float(impact), said.bands[i].tolist())
         return Given(answer, None, CONFIDENCE_NOTE, _reasons(rows, said, i) if reasons else NOT_ASKED_FOR)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Said:
-    """What is said of n rows: ln variance (n,), bands (n, 7), effects by group (n, groups), and why nothing is."""
+    """What is said of n rows: ln variance (n,), how much of it is due to releases (n,), bands (n, 7), effects by group
+    (n, groups), and why nothing is."""
 
     log_variance: Floats
+    impact: Floats
     bands: Floats
     effects: Floats
     why: list[CannotAnswer | None]
@@ -72,6 +76,7 @@ class _Said:
     def of(kinds: Mapping[Kind, Ensemble], rows: Rows, *, explained: bool) -> _Said:
         n = len(rows)
         log_variance, bands, effects = np.full(n, np.nan), np.full((n, 7), np.nan), np.zeros((n, len(GROUPS)))
+        impact, due = np.zeros(n), rows.columns(DUE).max(axis=1) > 0.0
         values, hours, calendar = columns_of(rows), hours_of(rows), calendar_of(rows)
         needed = rows.values[:, : len(NAMES)]
         whole = np.isfinite(needed).all(axis=1) & ~np.isinf(values).any(axis=1) & ~np.isnan(hours)
@@ -85,8 +90,12 @@ class _Said:
                 inputs = inputs_of(ensemble.standard, values[here], hours[here], calendar[here])
                 ratio, by_group = _effects(ensemble, inputs, hours[here], tuple(GROUPS) if explained else ())
                 log_variance[here], effects[here] = usual[here] + ratio, by_group
+                soon = np.flatnonzero(due[here])
+                if len(soon):
+                    impact[here[soon]] = _effects(ensemble, inputs[soon], hours[here[soon]], ("releases",))[1][:, 0]
                 bands[here] = ensemble.bands(inputs, hours[here], past[here], ratio)
-        return _Said(log_variance, bands, effects, [_why_not(kinds, rows, whole, log_variance, i) for i in range(n)])
+        why = [_why_not(kinds, rows, whole, log_variance, i) for i in range(n)]
+        return _Said(log_variance, impact, bands, effects, why)
 
 
 def _effects(ensemble: Ensemble, inputs: Floats, hours: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:

@@ -21,4 +21,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "season": (-1.0, 0.8),
     "own_season": (-2.5, 1.5),
     "fall": (-20.0, 0.0),
+    "due_payrolls": (0.0, 1.0),
+    "due_fed": (0.0, 1.0),
 }

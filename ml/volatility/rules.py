@@ -10,19 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ml.bars import Timeframe
+from ml.bars import Instant, Timeframe
 from ml.capability import NOT_ASKED_FOR, CannotAnswer, Given, Rows, Term, Why
 from ml.volatility.answer import VolatilityAnswer
 from ml.volatility.constants import RULES, TERMS
-from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast
+from ml.volatility.forecast import CONFIDENCE_NOTE, LOG_VARIANCES, forecast, kind_of
 from ml.volatility.kernel import NAMES
 from ml.volatility.question import Horizon, VolatilityQuestion
 from ml.volatility.ranges import RANGES
 from ml.volatility.refusal import refusal
-from ml.volatility.season import Kind
+from ml.volatility.releases import DUE, ROW_OF_RULES
 from ml.volatility.terms import reason, term
 
-_AT = {name: position for position, name in enumerate(NAMES)}
+_AT = {name: position for position, name in enumerate(ROW_OF_RULES)}
 _TERMS_AT = tuple(_AT[name] for name in TERMS)
 REASONS = 4
 
@@ -35,16 +35,16 @@ class VolatilityRules:
 
     def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[VolatilityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on rows that `refusal` names."""
-        return [self._answer(horizon, timeframe, row, reasons) for horizon, timeframe, row in _each(rows)]
+        return [self._answer(*asked, reasons) for asked in _each(rows)]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects (ln variance over the horizon) sum to ln(var). Empty for an abstention."""
-        return [self._terms(horizon, timeframe, row) for horizon, timeframe, row in _each(rows)]
+        return [self._terms(*asked) for asked in _each(rows)]
 
     def _answer(
-        self, horizon: Horizon, timeframe: Timeframe, row: list[float], reasons: bool
+        self, horizon: Horizon, timeframe: Timeframe, row: list[float], through: Instant, reasons: bool
     ) -> Given[VolatilityAnswer] | CannotAnswer:
-        refused = refusal(timeframe, row)
+        refused = refusal(timeframe, row[: len(NAMES)])
         if refused:
             return refused
         effects = _effects(horizon, row)
@@ -52,11 +52,13 @@ class VolatilityRules:
         if not LOG_VARIANCES[0] <= log_variance <= LOG_VARIANCES[1]:
             text = f"ln variance would be {log_variance:.1f}, no market was measured outside {LOG_VARIANCES}"
             return CannotAnswer(Why.OUT_OF_RANGE, text)
-        answer = forecast(horizon, row, log_variance, RULES[_kind(row), horizon].bands)
+        answer = forecast(
+            horizon, row, through, log_variance, _impact(effects, row), RULES[kind_of(row), horizon].bands
+        )
         return Given(answer, None, CONFIDENCE_NOTE, _reasons(effects, row, horizon) if reasons else NOT_ASKED_FOR)
 
-    def _terms(self, horizon: Horizon, timeframe: Timeframe, row: list[float]) -> tuple[Term, ...]:
-        if isinstance(self._answer(horizon, timeframe, row, False), CannotAnswer):
+    def _terms(self, horizon: Horizon, timeframe: Timeframe, row: list[float], through: Instant) -> tuple[Term, ...]:
+        if isinstance(self._answer(horizon, timeframe, row, through, False), CannotAnswer):
             return ()
         effects = _effects(horizon, row)
         terms = (term(name, _value(name, row), effect, horizon) for name, effect in effects.items())
@@ -68,19 +70,20 @@ def _reasons(effects: Mapping[str, float], row: list[float], horizon: Horizon) -
     return tuple(reason(name, _value(name, row), effects[name], horizon) for name in strongest)
 
 
-def _each(rows: Rows) -> list[tuple[Horizon, Timeframe, list[float]]]:
-    """Horizon, timeframe and plain numbers of each row: handled one by one, a row has the same bits alone or among
-    many."""
-    asked: list[tuple[Horizon, Timeframe, list[float]]] = []
-    for question, row in zip(rows.questions, rows.values[:, : len(NAMES)].tolist(), strict=True):
+def _each(rows: Rows) -> list[tuple[Horizon, Timeframe, list[float], Instant]]:
+    """Horizon, timeframe, plain numbers of each row and when its newest bar closed: handled one by one, a row has the
+    same bits alone or among many."""
+    asked: list[tuple[Horizon, Timeframe, list[float], Instant]] = []
+    numbers = rows.values[:, : len(ROW_OF_RULES)].tolist()
+    for question, row, through in zip(rows.questions, numbers, rows.data_through.tolist(), strict=True):
         assert isinstance(question, VolatilityQuestion)
-        asked.append((question.horizon, question.timeframe, row))
+        asked.append((question.horizon, question.timeframe, row, through))
     return asked
 
 
 def _effects(horizon: Horizon, row: list[float]) -> dict[str, float]:
     """Summands of ln(var) by name, in the order in which they are added."""
-    rule = RULES[_kind(row), horizon]
+    rule = RULES[kind_of(row), horizon]
     effects = {"level": math.log(horizon.bars) + row[_AT["log_level"]], "constant": rule.constant}
     for name, at, weight in zip(TERMS, _TERMS_AT, rule.weights, strict=True):
         if weight:
@@ -88,11 +91,14 @@ def _effects(horizon: Horizon, row: list[float]) -> dict[str, float]:
     return effects
 
 
+def _impact(effects: Mapping[str, float], row: list[float]) -> float | None:
+    """What releases that are due add to ln(var); None where one is due, and this kind of market has no weight for any:
+    until 2021 they did little to coins, since then a lot (docs/volatility.md)."""
+    weighed = [effects[name] for name in DUE if name in effects]
+    return None if not weighed and any(row[_AT[name]] for name in DUE) else math.fsum(weighed)
+
+
 def _value(name: str, row: list[float]) -> float:
     if name == "level":
         return row[_AT["log_level"]]
     return 0.0 if name == "constant" else row[_AT[name]]
-
-
-def _kind(row: list[float]) -> Kind:
-    return Kind.ALWAYS if row[_AT["trades_weekends"]] else Kind.WEEKDAYS

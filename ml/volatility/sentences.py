@@ -16,6 +16,8 @@ _SAID = {
     "season": ("season", "coming hours of the week usually at {ratio:.2f} x the week's volatility"),
     "long_run": ("long_run", "last 2,000 h at {ratio:.2f} x the volatility of the last month"),
     "market": ("market_range_6", "market as a whole, last 6 h at {ratio:.2f} x usual volatility"),
+    "releases": ("", "releases of the economic calendar that are due"),
+    "aftermath": ("released_24", "releases of the economic calendar in the last 24 h: {value:.0f}"),
     "together": ("", "what the groups do only together, and the constant"),
 }
 _UNKNOWN = {"market": "the market as a whole is unknown"}

@@ -47,6 +47,8 @@ _SENTENCES = {
     "closes": "closes move {ratio:.2f} x what the ranges suggest",
     "long_run": "last {window} at {ratio:.2f} x the volatility of the level window",
     "season": "coming hours of the week usually at {ratio:.2f} x the week's volatility",
+    "due_payrolls": "US payrolls are due",
+    "due_fed": "a decision of the Federal Reserve is due",
     "own_season": "the same hours of the last 12 weeks at {ratio:.2f} x their week",
 }
 

@@ -51,7 +51,7 @@ def loss(answer: VolatilityAnswer, value: float) -> float:
 
 
 def certain(value: float) -> VolatilityAnswer:
-    """What somebody who knew RV_h would have answered. The comparisons with the past are not scored: 50 and 1."""
+    """What somebody who knew RV_h would have answered. Comparisons with the past and releases are not scored."""
     var = max(value, SMALLEST_TRUTH)
     return VolatilityAnswer(
         var=var,
