@@ -22,6 +22,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from benchmarks.anomaly_fed import FUNDED, FUNDING_JUDGED_FROM, late_depths
+from benchmarks.anomaly_shown import shown_table
 from benchmarks.fit_anomaly_rules import PERPS, SOURCES, SPOT, Source, judged_from, milliseconds, pumped, series
 from benchmarks.skill_table import Column, Figure, Line, Table, quoted
 from ml.anomaly import ANOMALY, AnomalyQuestion
@@ -70,7 +71,7 @@ def tables(data: Path, seed: int = 1, only: Sequence[str] = ("planted", "rates",
     if "planted" in only:
         yield planted_table(data, seed)
     if "rates" in only:
-        yield rates_table(data)
+        yield from rates_tables(data)
     if "fed" in only:
         yield fed_table(data)
     if "pumps" in only:
@@ -227,18 +228,18 @@ def _alarms_a_month(close_at: Instants, depth: Floats, threshold: float) -> floa
     return (1.0 + float((np.diff(at) > DAY_MS).sum())) / (len(close_at) / (30.4 * 24.0))
 
 
-def rates_table(data: Path) -> Table:
-    """How often the rules' scores are reached on bars after those that the tails were fitted on."""
-    lines = []
-    for source in SOURCES:
-        depth, closed = _late_depth(data, source)
-        bars = f"{source.timeframe}, {source.files[0].split('/')[0]}, {len(depth):,} bars"
-        lines.append(Line(bars, tuple(rates(depth, closed)), judged=True))
-    return Table(
+def rates_tables(data: Path) -> Iterator[Table]:
+    """How often the rules' scores are reached on bars after those that tails were fitted on, and what that shows."""
+    late = [(f"{one.timeframe}, {one.files[0].split('/')[0]}", *_late_depth(data, one)) for one in SOURCES]
+    lines = [
+        Line(f"{name}, {len(depth):,} bars", tuple(rates(depth, closed)), judged=True) for name, depth, closed in late
+    ]
+    yield Table(
         "how often a score is reached, over how often it says, by the rules on late bars",
         tuple(Column(f"score >= {score}", 2, 0.7, 1.5) for score in SCORES),
         tuple(lines),
     )
+    yield shown_table(late, SCORES)
 
 
 def fed_table(data: Path) -> Table:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from ml.anomaly import ANOMALY, AnomalyAnswer, AnomalyQuestion, Kind
 from ml.anomaly.answer import NORMAL, answer_of, certain, loss, rate_of
+from ml.anomaly.calibrated import CALIBRATED_TO
 from ml.anomaly.truth import AFTER, BEFORE
 from ml.bars import HOUR_MS, Bars, Timeframe
 from ml.capability import CannotAnswer, Given, Rows, Why
@@ -163,12 +166,12 @@ def test_explanations_hold_the_channels_rarest_first() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.0, 7.0))
 def test_the_score_is_a_quarter_of_the_depth_and_the_days_follow_from_it(depth: float) -> None:
-    said = answer_of(QUESTION, depth, Kind.PRICE, "move", None)
+    said = answer_of(QUESTION, depth, Kind.PRICE, "move", None, 0.8)
     assert said.score == pytest.approx(min(depth / 4.0, 1.0))
     assert said.once_in_days == pytest.approx(10.0**depth / 24.0)
     assert said.is_anomaly == (said.score >= 0.6)
     assert (said.type is None) == (said.score < 0.5)
-    minute = answer_of(QUESTION.model_copy(update={"timeframe": Timeframe.M1}), depth, Kind.PRICE, "move", None)
+    minute = answer_of(QUESTION.model_copy(update={"timeframe": Timeframe.M1}), depth, Kind.PRICE, "move", None, 0.8)
     assert minute.score == said.score
     assert minute.once_in_days == pytest.approx(said.once_in_days / 60.0)
 
@@ -176,13 +179,13 @@ def test_the_score_is_a_quarter_of_the_depth_and_the_days_follow_from_it(depth: 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0.0, 7.0), st.sampled_from([NORMAL, "price", "volume", "liquidity", "data"]))
 def test_nobody_loses_less_than_who_knew_the_truth(depth: float, came_true: str) -> None:
-    said = answer_of(QUESTION, depth, Kind.PRICE, "move", None)
+    said = answer_of(QUESTION, depth, Kind.PRICE, "move", None, 0.8)
     assert loss(certain(came_true), came_true) <= loss(said, came_true) + 1e-12
 
 
 def test_a_rate_counts_ordinary_bars_alone() -> None:
     rate = rate_of(0.5)
-    rare, usual = (answer_of(QUESTION, depth, Kind.PRICE, "move", None) for depth in (2.1, 1.0))
+    rare, usual = (answer_of(QUESTION, depth, Kind.PRICE, "move", None, 0.8) for depth in (2.1, 1.0))
     assert rate(rare, NORMAL) == pytest.approx(100.0)
     assert rate(usual, NORMAL) == 0.0
     assert rate(rare, "price") is None
@@ -201,3 +204,24 @@ def test_hindsight_counts_the_largest_of_251_bars_once_two_days_have_passed() ->
     assert ANOMALY.truth([QUESTION], at, StillMarket.of(later)) == ["price"]
     calm = ANOMALY.truth([QUESTION] * 100, later.close_at[BEFORE + 20 : BEFORE + 120], StillMarket.of(later))
     assert calm.count(NORMAL) > 90
+
+
+def test_rates_are_vouched_for_up_to_the_score_to_which_the_record_shows_them() -> None:
+    """The table that answers quote is that of the page, which `make skill` writes."""
+    page = (Path(__file__).parent.parent / "docs" / "anomaly.md").read_text("utf-8")
+    lines = re.findall(r"^\| \*\*(\w+), (crypto|fx|index), [\d,]+ bars\*\* \| (.+) \|$", page, re.MULTILINE)
+    assert len(lines) == len({name for name in CALIBRATED_TO if not name.endswith("thin")})
+    for timeframe, market, cells in lines:
+        rates = [float(cell.split()[0]) for cell in cells.split("|")]
+        held = [score for score, rate in zip((0.5, 0.6, 0.8), rates, strict=True) if 0.7 <= rate <= 1.5]
+        shown = [score for at, score in enumerate((0.5, 0.6, 0.8)) if held[: at + 1] == [0.5, 0.6, 0.8][: at + 1]]
+        assert CALIBRATED_TO[f"{timeframe} weekdays" if market != "crypto" else timeframe] == max(shown)
+
+
+def test_a_score_beyond_what_was_shown_says_so() -> None:
+    days = QUESTION.model_copy(update={"timeframe": Timeframe.D1})
+    beyond = answer_of(days, 2.9, Kind.PRICE, "move", None, 0.5)
+    assert beyond.calibrated_to == 0.5
+    assert "whose rates were shown to hold up to a score of 0.5 here" in ANOMALY.say(days, beyond)
+    for depth, to in ((2.1, 0.5), (2.9, 0.6), (3.9, 0.8)):
+        assert "shown to hold" not in ANOMALY.say(days, answer_of(days, depth, Kind.PRICE, "move", None, to))

@@ -26,7 +26,7 @@ from tests.test_anomaly import ended, market
 from tests.test_anomaly_learner import fitted
 from workers.train import SUFFIX
 
-FIELDS = ["score", "is_anomaly", "type", "channel", "once_in_days", "market_wide_share"]
+FIELDS = ["score", "is_anomaly", "type", "channel", "once_in_days", "market_wide_share", "calibrated_to"]
 
 
 def table_of(*bars: Bars) -> pa.Table:

@@ -29,6 +29,8 @@ ODDS_PER_SCORE = 7.0
 #: Chance that the type is the one that is told, where there is an anomaly.
 TYPE_RIGHT = 0.85
 _OTHERS = len(Kind) - 1
+#: Scores at which rates were measured, each with the next.
+_NEXT = {NOTABLE: ABNORMAL, ABNORMAL: ALARMING, ALARMING: 2.0}
 
 
 class AnomalyAnswer(Answer):
@@ -49,10 +51,23 @@ class AnomalyAnswer(Answer):
         le=1,
         description="Share of the panel that is abnormal in the same bar; null without a panel",
     )
+    calibrated_to: float = Field(
+        ge=0,
+        le=1,
+        description=(
+            "Up to which of the scores .5, .6 and .8 bars came .7 to 1.5 times as often as told, on later years of "
+            "this timeframe and kind of market. A higher score still ranks; how rare it is was not shown"
+        ),
+    )
 
 
 def answer_of(
-    question: Question, depth: float, kind: Kind, channel: str, market_wide_share: float | None
+    question: Question,
+    depth: float,
+    kind: Kind,
+    channel: str,
+    market_wide_share: float | None,
+    calibrated_to: float,
 ) -> AnomalyAnswer:
     """From `depth`, -log10 of the chance of such a bar."""
     score = min(1.0, depth / DEPTH_OF_ONE)
@@ -64,6 +79,7 @@ def answer_of(
         channel=channel if notable else None,
         once_in_days=question.timeframe.milliseconds / DAY_MS * 10.0**depth,
         market_wide_share=market_wide_share,
+        calibrated_to=calibrated_to,
     )
 
 
@@ -83,7 +99,7 @@ def loss(answer: AnomalyAnswer, came_true: str) -> float:
 
 
 def certain(came_true: str) -> AnomalyAnswer:
-    """What somebody who knew the truth would have answered. Rarity in days and the market are not scored."""
+    """What somebody who knew the truth would have answered. Rarity, the market and how far it holds are not scored."""
     abnormal = came_true != NORMAL
     return AnomalyAnswer(
         score=float(abnormal),
@@ -92,6 +108,7 @@ def certain(came_true: str) -> AnomalyAnswer:
         channel=None,
         once_in_days=0.0,
         market_wide_share=None,
+        calibrated_to=1.0,
     )
 
 
@@ -115,6 +132,8 @@ def say(question: AnomalyQuestion, answer: AnomalyAnswer) -> str:
         opening = f"no anomaly, but notable: score {answer.score:.2f} by {answer.channel}, {rare}"
     else:
         opening = f"no anomaly, score {answer.score:.2f}: {rare}"
+    if answer.score >= NOTABLE and answer.score >= _NEXT.get(answer.calibrated_to, ALARMING):
+        opening += f" by the tables, whose rates were shown to hold up to a score of {answer.calibrated_to:g} here"
     if answer.market_wide_share is not None:
         opening += f"; {answer.market_wide_share:.0%} of the panel is abnormal too"
     return f"{opening}; consider reducing exposure" if answer.score >= ALARMING else opening

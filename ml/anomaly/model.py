@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.anomaly.answer import AnomalyAnswer, answer_of
+from ml.anomaly.calibrated import calibrated_to
 from ml.anomaly.channels import CHANNELS, EVERY_CHANNEL, Kind
 from ml.anomaly.columns import COLUMNS
 from ml.anomaly.empirical import Tail
@@ -138,8 +139,8 @@ class AnomalyModel:
             if not np.isfinite(whole[i]):
                 given.append(next(refused))
                 continue
-            channel = EVERY_CHANNEL[best[i]]
-            answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]))
+            channel, holds_to = EVERY_CHANNEL[best[i]], calibrated_to(question.timeframe, row)
+            answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]), holds_to)
             told = NOT_ASKED_FOR
             if reasons:
                 first, *others = reasons_of(row, channel, depths[i].tolist(), whole[i])

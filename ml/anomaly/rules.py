@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ml.anomaly.answer import AnomalyAnswer, answer_of
+from ml.anomaly.calibrated import calibrated_to
 from ml.anomaly.channels import CHANNELS, EVERY_CHANNEL, Channel
 from ml.anomaly.fed import FED
 from ml.anomaly.fed_rarity import fed_depths, fed_of, together
@@ -111,8 +112,8 @@ def _answers(rows: Rows, found: Rarity, reasons: bool) -> list[Given[AnomalyAnsw
         if not np.isfinite(whole[i]):
             given.append(_UNKNOWN)
             continue
-        channel = EVERY_CHANNEL[best[i]]
-        answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]))
+        channel, holds_to = EVERY_CHANNEL[best[i]], calibrated_to(question.timeframe, row)
+        answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]), holds_to)
         told = reasons_of(row, channel, depths[i].tolist(), whole[i]) if reasons else NOT_ASKED_FOR
         given.append(Given(answer, None, NO_CONFIDENCE, told))
     return given
