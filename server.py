@@ -181,7 +181,7 @@ def _built(
         kept.load()
     ledger = Ledger(store, tenant, capacity=config.ledger.capacity, flush_ms=config.ledger.flush_ms)
     opened.callback(ledger.close)
-    fed, record = Fed(history, observations, _panel(config), _scheduled(config)), RecordBook(catalogue)
+    fed, record = Fed(history, observations, _panel(config), scheduled(config)), RecordBook(catalogue)
     for (symbol, timeframe), as_of in ledger.asked_through_all().items():
         fed.seal(symbol, Timeframe(timeframe), as_of)
     for (symbol, of), row in features.newest().items():
@@ -297,7 +297,9 @@ def _built(
     )
 
 
-def _scheduled(config: Config) -> EconomicCalendar:
+def scheduled(config: Config) -> EconomicCalendar:
+    """The releases that are shipped, and those of the config."""
+
     def ms(at: datetime) -> int:
         return round(at.timestamp() * 1_000)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def doctor(config: ConfigFile = None, data: DataFolder = None, json_wanted: AsJs
         ("packages", _packages),
         ("data folder", _folder),
         ("owner", _owner),
+        ("releases", _releases),
         ("state and history", _state),
     )
     findings = [_found(what, check, where) for what, check in checks]
@@ -132,6 +134,14 @@ def _state(where: Place) -> str:
             house.close()
     finally:
         ownership.release()
+
+
+def _releases(where: Place) -> str:
+    """Told, and never an ill: without later ones answers say that they do not know."""
+    from server import scheduled
+
+    until = datetime.fromtimestamp(scheduled(where.config).known_until() / 1_000, UTC)
+    return f"US releases are known until {until:%Y-%m-%d}; later ones go into market.calendar of the config"
 
 
 def _clock_must_not_lag(house: House) -> None:

@@ -71,6 +71,13 @@ class EconomicCalendar:
                 last = np.where(later, one.at, last)
         return np.where(last < 0, np.nan, (before - last) / HOUR_MS)
 
+    def known_until(self) -> Instant:
+        """The first instant (ms UTC) at which, by what is known now, a kind of release is out for the last time."""
+        told = {release: int(_SHIPPED[release][-1]) for release in Release}
+        for one in self.more:
+            told[one.release] = max(told[one.release], one.at)
+        return min(told.values())
+
 
 def said(release: Release, at: Instant) -> str:
     """`Fed decision 2026-12-09 19:00Z`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +147,8 @@ def test_doctor_finds_a_sound_folder_well(folder: Path) -> None:
     assert said.code == 0
     assert said.json["well"] is True
     assert "2 series" in said.json["findings"][-1]["says"]
+    told = {one["what"]: one["says"] for one in said.json["findings"]}
+    assert re.search(r"known until \d{4}-\d\d-\d\d; later ones go into market.calendar", told["releases"])
 
 
 @pytest.fixture

@@ -85,6 +85,13 @@ def test_what_an_operator_adds_is_known_from_when_it_was_told_and_not_before(rel
     assert since(told, release, "2027-12-19T00:00", "2028-01-12T15:30") > 30 * 24
 
 
+def test_it_ends_with_the_kind_that_ends_first() -> None:
+    last = ms("2026-12-04T13:30")
+    assert SHIPPED.known_until() >= last
+    told = EconomicCalendar(tuple(Scheduled(one, ms("2030-01-16T19:00"), last) for one in Release))
+    assert told.known_until() == ms("2030-01-16T19:00")
+
+
 def test_an_instant_is_said_with_its_time() -> None:
     assert said(Release.FED, ms("2026-12-09T19:00")) == "Fed decision 2026-12-09 19:00Z"
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from commands.config import Answers, Config, Ledger, Models
 from market.bar_table import BarTable, checked
-from ml.bars import DAY_MS, HOUR_MS
+from ml.bars import DAY_MS, HOUR_MS, Instants
+from ml.capability import Question, Rows
+from ml.timeline import Market
+from ml.volatility.features import FEATURES, VolatilityFeatures
 from registry.models import Card
 from server import House, build
 from tests.conftest import NOW, HandClock, hourly, table
@@ -290,3 +295,34 @@ def bars_until(end: int, n: int) -> BarTable:
 def test_the_toy_is_not_the_real_one() -> None:
     assert TOY.rules.version == REAL.rules.version == 0
     assert TOY.rules is not REAL.rules
+
+
+async def test_an_answer_on_features_of_an_older_release_is_not_explained_by_rules_that_read_others(
+    house: House, tmp_path: Path, clock: HandClock
+) -> None:
+    said = await ask(house)
+    house.close()
+    newer = replace(TOY, features=WithOneMore(FEATURES))
+    again = build(CONFIG, tmp_path / "data", clock, catalogue=(newer, *(one for one in GOOD if one is not TOY)))
+    try:
+        told = await explained(again, said.prediction_id)
+        assert told.code == "model_gone"
+        assert "features of an older release" in told.body
+    finally:
+        again.close()
+
+
+@dataclass(frozen=True)
+class WithOneMore:
+    """Features that begin with one that older rows do not have."""
+
+    real: VolatilityFeatures
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("one_more", *self.real.names)
+
+    def rows(self, questions: Sequence[Question], as_of: Instants, market: Market) -> Rows:
+        found = self.real.rows(questions, as_of, market)
+        values = np.column_stack([np.zeros(len(found)), found.values])
+        return Rows(self.names, values, found.questions, as_of, found.data_through, found.cannot)

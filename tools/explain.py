@@ -110,6 +110,12 @@ def explain_tool(
 
 async def explanation(entry: Entry, capability: AnyCapability, link: Link) -> Explanation:
     """Predictors are pure and rows are kept whole: the terms are worked out again, not remembered."""
+    if entry.feature_names != tuple(capability.features.names):
+        raise Refused(
+            Code.MODEL_GONE,
+            f"{link.name} gave this answer on features of an older release, which this one cannot read",
+            accepted=OTHERS,
+        )
     rows = _row(entry, capability)
     reply = json.loads(entry.answer, object_pairs_hook=_said)
     terms = await _terms(link, rows) if "answer" in reply else ()
