@@ -120,6 +120,14 @@ def test_what_releases_do_to_coins_the_rules_do_not_know_and_do_not_say() -> Non
     assert none.upcoming_event_impact == 1.0
 
 
+def test_what_is_known_to_be_due_is_told_where_another_schedule_has_ended() -> None:
+    """Of 2027 the decisions of the Fed are known, inflation and payrolls are not."""
+    answer = answer_of(hourly("2027-09-15T13:00", rests=True), Horizon.H6)
+    assert answer.upcoming_events == ("Fed decision 2027-09-15 18:00Z",)
+    assert answer.upcoming_event_impact == pytest.approx(np.exp(1.92 / 2.0))
+    assert answer_of(hourly("2027-09-16T13:00", rests=True), Horizon.H6).upcoming_events is None
+
+
 @pytest.mark.parametrize("end", ["2012-12-31T00:00", "2028-03-01T12:00"])
 def test_beyond_the_calendar_nobody_says_that_nothing_is_due(end: str) -> None:
     answer = answer_of(hourly(end), Horizon.H24)

@@ -33,7 +33,7 @@ class VolatilityAnswer:
     """Forecast volatility over the volatility of the last h bars; 1.14 is 14% above it"""
     upcoming_events: tuple[str, ...] | None = None
     """Releases of the economic calendar in these hours, with their times: US inflation, US payrolls, decisions
-    of the Federal Reserve. Null where the calendar does not reach
+    of the Federal Reserve. Null where none is known and a schedule has ended
     """
     upcoming_event_impact: float | None = None
     """By what factor they are in volatility_pct: 1.4 is 40% more because of them, 1 where none is due. Null

@@ -33,7 +33,7 @@ class VolatilityAnswer(Answer):
         default=None,
         description=(
             "Releases of the economic calendar in these hours, with their times: US inflation, US payrolls, decisions "
-            "of the Federal Reserve. Null where the calendar does not reach"
+            "of the Federal Reserve. Null where none is known and a schedule has ended"
         ),
     )
     upcoming_event_impact: float | None = Field(

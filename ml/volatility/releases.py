@@ -29,6 +29,8 @@ RELEASE_NAMES = (*DUE, *RELEASED, *HOURS_TO)
 #: What the rules read, and what every row begins with.
 ROW_OF_RULES = (*NAMES, *RELEASE_NAMES)
 _PAST_HOURS = (6, 24)
+#: No market that was measured rests for longer, in hours.
+_LONGEST_REST = 72.0
 
 
 def release_columns(calendar: EconomicCalendar, as_of: Instants, through: Instants, spans: Floats) -> Floats:
@@ -56,13 +58,17 @@ def spans(timeframe: Timeframe, bars: Instants, weekends: NDArray[np.bool_], thr
 def upcoming(
     timeframe: Timeframe, bars: int, kind: Kind, through: Instant, to: Sequence[float]
 ) -> tuple[str, ...] | None:
-    """What is due in the coming bars, the first first, with its time in UTC; None where the calendar does not know."""
-    if not all(map(math.isfinite, to)):
+    """What is known to be due in the coming bars, soonest first, with its time in UTC; None where nothing is and a
+    schedule has ended. `to`: `HOURS_TO` of the row."""
+    near = timeframe.milliseconds / HOUR_MS * bars + _LONGEST_REST
+    soon = sorted((hours, release) for hours, release in zip(to, Release, strict=True) if 0.0 <= hours < near)
+    if soon:  # seldom: what follows costs more than all the rest of an answer
+        at, always = np.array([through], dtype=np.int64), np.array([kind is Kind.ALWAYS])
+        span = float(spans(timeframe, np.array([bars]), always, at)[0])
+        soon = [(hours, release) for hours, release in soon if hours < span]
+    if not soon and not all(map(math.isfinite, to)):
         return None
-    at = np.array([through], dtype=np.int64)
-    span = float(spans(timeframe, np.array([bars]), np.array([kind is Kind.ALWAYS]), at)[0])
-    due = sorted((hours, release) for hours, release in zip(to, Release, strict=True) if hours < span)
-    return tuple(said(release, through + round(hours * HOUR_MS)) for hours, release in due)
+    return tuple(said(release, through + round(hours * HOUR_MS)) for hours, release in soon)
 
 
 @cache
