@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from commands.config import Config, Ledger, Models, load
-from ml.bars import HOUR_MS, Bars, Timeframe
+from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Bars, Floats, Timeframe
 from ml.capability import Given, Rows
 from ml.checks import bars_for_laws
 from ml.economic_calendar import EconomicCalendar, Scheduled
@@ -17,15 +17,16 @@ from ml.learning import Artefact, Lessons
 from ml.release import Release
 from ml.timeline import StillMarket
 from ml.volatility import VOLATILITY, Horizon, VolatilityAnswer, VolatilityQuestion
+from ml.volatility.held_out import FEW_WEEKS, due_shifts
+from ml.volatility.inputs import COLUMNS, N_LINEAR
 from ml.volatility.question import horizons_on
+from ml.volatility.releases import DUE, RELEASED, spans
 from ml.volatility.truth import truth
 from ml.week import hour_of_week
 from server import build
 from tests.conftest import HandClock, table
 
 HOURS = 1_500
-#: A decision on a Wednesday at 18:00; payrolls on a Friday at 12:30; inflation on a Thursday at 12:30.
-FED, PAYROLLS, INFLATION = "2020-09-16T18:00", "2020-09-04T12:30", "2022-10-13T12:30"
 
 
 def ms(text: str) -> int:
@@ -137,14 +138,57 @@ def test_beyond_the_calendar_nobody_says_that_nothing_is_due(end: str) -> None:
 
 def test_days_are_told_what_is_due_and_not_what_it_does() -> None:
     days = bars_for_laws(np.random.default_rng(2), Timeframe.D1, 400, "D")
-    wednesday = int(days.close_at[-1]) // (7 * 24 * HOUR_MS) * (7 * 24 * HOUR_MS) + 7 * HOUR_MS
-    calendar = EconomicCalendar(
-        tuple(Scheduled(release, int(days.close_at[-1]) + 7 * HOUR_MS, wednesday - 10**10) for release in Release)
-    )
+    tomorrow = int(days.close_at[-1]) + 7 * HOUR_MS
+    calendar = EconomicCalendar(tuple(Scheduled(one, tomorrow, tomorrow - 7 * DAY_MS) for one in Release))
     answer = answer_of(days, Horizon.D1, calendar)
     assert answer.upcoming_events is not None
     assert len(answer.upcoming_events) == len(Release)
     assert answer.upcoming_event_impact is None
+
+
+@pytest.mark.parametrize(
+    ("bars", "newest", "rests", "hours"),
+    [
+        (1, "2020-09-04", True, 72),  # a Friday: the next bar is Monday's
+        (1, "2020-09-03", True, 24),
+        (5, "2020-09-02", True, 7 * 24),
+        (1, "2020-09-04", False, 24),
+    ],
+)
+def test_days_of_a_market_that_rests_reach_over_its_weekend(bars: int, newest: str, rests: bool, hours: int) -> None:
+    closed = np.array([ms(newest) + DAY_MS])
+    assert spans(Timeframe.D1, np.array([bars]), np.array([not rests]), closed) == [float(hours)]
+
+
+@pytest.mark.parametrize(
+    ("end", "in_six", "in_a_day"),
+    [
+        ("2020-09-16T18:00", 0.0, 0.0),  # not out yet: it comes within the next bar
+        ("2020-09-16T19:00", 1.0, 1.0),
+        ("2020-09-17T00:00", 1.0, 1.0),
+        ("2020-09-17T01:00", 0.0, 1.0),
+        ("2020-09-17T18:00", 0.0, 1.0),
+        ("2020-09-17T19:00", 0.0, 0.0),
+    ],
+)
+def test_what_is_just_out_is_told_for_six_hours_and_for_a_day(end: str, in_six: float, in_a_day: float) -> None:
+    rows = rows_of(hourly(end), Horizon.H6)
+    assert rows.columns(RELEASED).tolist() == [[in_six, in_a_day]]
+
+
+def test_what_was_missed_at_releases_is_added_the_less_the_fewer_weeks_saw_one() -> None:
+    """Eight weeks, one Fed decision each, at which the outcome was twice the forecast; none of the others."""
+    weeks, fed = 8, DUE.index("due_fed")
+    as_of = np.repeat(np.arange(weeks) * WEEK_MS, 2) + np.tile([0, DAY_MS], weeks)
+    inputs = np.zeros((2 * weeks, N_LINEAR))
+    inputs[::2, COLUMNS.index(DUE[fed])] = 3.0
+    truths: Floats = np.where(inputs.max(axis=1) > 0.0, np.log(2.0), 0.0)
+    forecast, alike = np.zeros(2 * weeks), np.ones(2 * weeks)
+    found = due_shifts(inputs, as_of, truths, forecast, alike)
+    assert found[fed] == pytest.approx(np.log(2.0) * weeks / (weeks + FEW_WEEKS))
+    assert [found[k] for k in range(len(DUE)) if k != fed] == [0.0, 0.0]
+    older = due_shifts(inputs, as_of, truths, forecast, alike / 4.0)
+    assert 0.0 < older[fed] < found[fed]
 
 
 def test_an_answer_stands_when_the_operator_adds_a_release_later(tmp_path: Path, clock: HandClock) -> None:

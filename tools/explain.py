@@ -110,15 +110,9 @@ def explain_tool(
 
 async def explanation(entry: Entry, capability: AnyCapability, link: Link) -> Explanation:
     """Predictors are pure and rows are kept whole: the terms are worked out again, not remembered."""
-    if entry.feature_names != tuple(capability.features.names):
-        raise Refused(
-            Code.MODEL_GONE,
-            f"{link.name} gave this answer on features of an older release, which this one cannot read",
-            accepted=OTHERS,
-        )
     rows = _row(entry, capability)
     reply = json.loads(entry.answer, object_pairs_hook=_said)
-    terms = await _terms(link, rows) if "answer" in reply else ()
+    terms = await _terms(link, rows, tuple(capability.features.names)) if "answer" in reply else ()
     return Explanation(
         prediction_id=entry.prediction_id,
         summary=reply["summary"],
@@ -133,8 +127,15 @@ async def explanation(entry: Entry, capability: AnyCapability, link: Link) -> Ex
     )
 
 
-async def _terms(link: Link, rows: Rows) -> tuple[Term, ...]:
-    """Raises Refused where the version that answered cannot be loaded any more, crashes, or takes too long."""
+async def _terms(link: Link, rows: Rows, names: tuple[str, ...]) -> tuple[Term, ...]:
+    """Raises Refused where the version that answered cannot be loaded any more, crashes, or takes too long, and where
+    the row is an older release's: it has other features than `names`, which predictors read by their place."""
+    if rows.names != names:
+        raise Refused(
+            Code.MODEL_GONE,
+            f"{link.name} gave this answer on features of an older release, which this one cannot read",
+            accepted=OTHERS,
+        )
     if link.absent:
         raise Refused(
             Code.MODEL_GONE,

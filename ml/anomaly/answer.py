@@ -29,8 +29,8 @@ ODDS_PER_SCORE = 7.0
 #: Chance that the type is the one that is told, where there is an anomaly.
 TYPE_RIGHT = 0.85
 _OTHERS = len(Kind) - 1
-#: Scores at which rates were measured, each with the next.
-_NEXT = {NOTABLE: ABNORMAL, ABNORMAL: ALARMING, ALARMING: 2.0}
+#: Scores at which rates were measured.
+_MEASURED = (NOTABLE, ABNORMAL, ALARMING)
 
 
 class AnomalyAnswer(Answer):
@@ -132,7 +132,7 @@ def say(question: AnomalyQuestion, answer: AnomalyAnswer) -> str:
         opening = f"no anomaly, but notable: score {answer.score:.2f} by {answer.channel}, {rare}"
     else:
         opening = f"no anomaly, score {answer.score:.2f}: {rare}"
-    if answer.score >= NOTABLE and answer.score >= _NEXT.get(answer.calibrated_to, ALARMING):
+    if any(answer.calibrated_to < score <= answer.score for score in _MEASURED):
         opening += f" by the tables, whose rates were shown to hold up to a score of {answer.calibrated_to:g} here"
     if answer.market_wide_share is not None:
         opening += f"; {answer.market_wide_share:.0%} of the panel is abnormal too"
