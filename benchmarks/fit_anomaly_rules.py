@@ -152,11 +152,16 @@ def rows_of(bars: Bars) -> tuple[Floats, Instants]:
     values = kernel(bars, None)
     known = ~np.isnan(values[:, NAMES.index("move")])
     values, months = values[known], bars.open_at[known].astype("datetime64[ms]").astype("datetime64[M]")
-    faulty = np.zeros(len(values), dtype=np.bool_)
-    for name in ("gap", "frozen", "broken"):
-        faulty |= values[:, NAMES.index(name)] >= _FAULT
-    kept = ~(faulty & (values[:, NAMES.index("weekends")] > 0.0) & (values[:, NAMES.index("idle")] <= THIN))
+    kept = usual(values)
     return values[kept], months[kept].astype(np.int64) // 3
+
+
+def usual(rows: Floats) -> NDArray[np.bool_]:
+    """Which rows tables are fitted on, (n,)."""
+    faulty = np.zeros(len(rows), dtype=np.bool_)
+    for name in ("gap", "frozen", "broken"):
+        faulty |= rows[:, NAMES.index(name)] >= _FAULT
+    return ~(faulty & (rows[:, NAMES.index("weekends")] > 0.0) & (rows[:, NAMES.index("idle")] <= THIN))
 
 
 def fitted(data: Path, sources: Sequence[Source]) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
@@ -171,11 +176,24 @@ def fitted(data: Path, sources: Sequence[Source]) -> Mapping[str, Mapping[str, t
     found: dict[str, Mapping[str, tuple[float, ...]]] = {}
     for name, part in parts.items():
         rows, quarters = (np.concatenate(one) for one in zip(*part, strict=True))
-        channels = _channels(rows, found.get(FINER.get(name, "")) if len(rows) < FEW else None)
-        largest = depths(rows, Knots.of(channels), name.endswith(THINNED)).max(axis=1)
-        slope = None if name.endswith(THINNED) else 1.0
-        found[name] = {**channels, ALL: _knots(largest, slope, quarters if name in BY_QUARTER else None)}
+        finer = found.get(FINER.get(name, "")) if len(rows) < FEW else None
+        by_quarter = quarters if name in BY_QUARTER else None
+        channels, whole = table_of(rows, finer, by_quarter, thin=name.endswith(THINNED))
+        found[name] = {**channels, ALL: whole}
     return found
+
+
+def table_of(
+    rows: Floats,
+    finer: Mapping[str, tuple[float, ...]] | None = None,
+    quarters: Instants | None = None,
+    *,
+    thin: bool = False,
+) -> tuple[Mapping[str, tuple[float, ...]], tuple[float, ...]]:
+    """The knots of each channel, and of the whole."""
+    channels = _channels(rows, finer)
+    largest = depths(rows, Knots.of(channels), thin).max(axis=1)
+    return channels, _knots(largest, None if thin else 1.0, quarters)
 
 
 def _groups(rows: Floats, timeframe: Timeframe) -> Iterator[tuple[str, NDArray[np.bool_]]]:

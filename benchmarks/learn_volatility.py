@@ -24,6 +24,7 @@ from ml.bars import DAY_MS, WEEK_MS, Bars, Floats, Instants, Timeframe
 from ml.capability import Given, Rows
 from ml.volatility import VOLATILITY
 from ml.volatility.learner import LEARNER
+from ml.volatility.releases import DUE
 from ml.volatility.rules import VolatilityRules
 from ml.volatility.truth import SMALLEST_TRUTH
 
@@ -80,7 +81,8 @@ def _har(bars: list[Bars], rows: Rows, hours: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Losses and bands of answered rows, (n,) each; NaN where the model did not answer."""
+    """Losses and bands of answered rows, (n,) each; NaN where the model did not answer. `due`: which releases of the
+    calendar were, (n, 3)."""
 
     model: Floats
     rules: Floats
@@ -91,6 +93,7 @@ class Judged:
     as_of: Instants
     hours: Floats
     symbols: NDArray[np.str_]
+    due: Floats
 
 
 def walk(taught: Table, asked: Table, begins: list[int], ends: int, years: float, seed: int = SEED) -> Judged:
@@ -140,6 +143,7 @@ def _judged(test: Table, said: object, lessons: Table) -> Judged:
         test.rows.as_of,
         test.hours,
         np.array([question.symbol for question in test.rows.questions]),
+        test.rows.columns(DUE),
     )
 
 
@@ -170,6 +174,20 @@ def show(judged: Judged, start: int) -> str:
     return "\n".join(lines)
 
 
+def show_parts(judged: Judged) -> str:
+    """A Markdown table by horizon and year, and by horizon and release that was due."""
+    lines = ["| horizon | of | rows | model / log-HAR | 80% band |", "|" + "---|" * 5]
+    year = judged.as_of.astype("datetime64[ms]").astype("datetime64[Y]")
+    parts = {str(one): year == one for one in np.unique(year)}
+    parts |= {name: judged.due[:, k] > 0.0 for k, name in enumerate(DUE)}
+    for h in np.unique(judged.hours):
+        for name, part in parts.items():
+            here = (judged.hours == h) & part & np.isfinite(judged.model)
+            ratio = judged.model[here].mean() / judged.har[here].mean()
+            lines.append(f"| {h:.0f}h | {name} | {here.sum():,} | {ratio:.2f} | {judged.inside80[here].mean():.2f} |")
+    return "\n".join(lines)
+
+
 def _worst(inside: Floats, group: NDArray[np.generic]) -> float:
     _, member = np.unique(group, return_inverse=True)
     count = np.bincount(member)
@@ -192,7 +210,8 @@ def main() -> None:
     taught = table(bars, begin - int(asked.years * 366 * DAY_MS), end, asked.every)
     judged_on = table(bars, begin, end, asked.judge_every)
     begins = list(range(begin, end, asked.refit_days * DAY_MS))
-    print(show(walk(taught, judged_on, begins, end, asked.years), begin))
+    judged = walk(taught, judged_on, begins, end, asked.years)
+    print(f"{show(judged, begin)}\n\n{show_parts(judged)}")
 
 
 if __name__ == "__main__":
