@@ -9,6 +9,7 @@ from commands.config import Config, Market
 from commands.running import sample_work
 from server import House, build
 from workers.classroom import TRAINING_MS, Classroom
+from workers.subjects import subjects
 from workers.train import Course
 
 #: Models that take no walk-forward to make; the others are left to their rules.
@@ -18,13 +19,12 @@ TAUGHT = ("regime", "volatility")
 def course(house: House, name: str) -> Course:
     """What a retraining of `name` would be taught now, without a walk-forward."""
     capability = next(one for one in house.catalogue if one.name == name)
-    learner, series = capability.learner, [one for one in house.history.series() if one.timeframe == "1h"]
-    if learner is None:
-        raise LookupError(f"{name} has no learner")
+    series = [one for one in house.history.series() if one.timeframe == "1h"]
+    taught = subjects(capability, series)
+    if not taught:
+        raise LookupError(f"{name} has nothing to learn with, or from")
     now = max(one.last_close for one in series)
-    symbols, market = sorted(one.symbol for one in series), house.ask.market
-    start, of = now - TRAINING_MS, series[0].timeframe
-    school = Classroom.of(capability, market, symbols, of, start, now, learner.every_bars)
+    school = Classroom.of(capability, house.ask.market, taught, now - TRAINING_MS, now)
     lessons = school.settled_by(now)
     return Course(name, lessons, int(school.settled_at[: len(lessons)].max()), seed=0)
 

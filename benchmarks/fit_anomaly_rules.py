@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.anomaly_fed import FUNDING_JUDGED_FROM, funding_heights
 from ml.anomaly.channels import CHANNELS, looked_at
 from ml.anomaly.kernel import NAMES, kernel
+from ml.anomaly.scale import knots, usual
 from ml.anomaly.tails import ALL, SHARES, THIN, THINNED, Knots, depths
 from ml.bars import HOUR_MS, Bars, Floats, Instants, Timeframe
 
@@ -85,8 +86,6 @@ MINUTES_JUDGED_FROM = {
     "crypto/BTCUSDC_kraken_1m_202303": "2023-03-10",
     PUMPS: "2020-11-01",
 }
-_FEWEST_BEYOND = 30
-_FAULT = 2.5
 #: For missing volume a group with fewer bars takes, knot by knot, the wider of its own table and that of finer bars of
 #: the same market: droughts are rare and long.
 FEW = 40_000
@@ -156,14 +155,6 @@ def rows_of(bars: Bars) -> tuple[Floats, Instants]:
     return values[kept], months[kept].astype(np.int64) // 3
 
 
-def usual(rows: Floats) -> NDArray[np.bool_]:
-    """Which rows tables are fitted on, (n,)."""
-    faulty = np.zeros(len(rows), dtype=np.bool_)
-    for name in ("gap", "frozen", "broken"):
-        faulty |= rows[:, NAMES.index(name)] >= _FAULT
-    return ~(faulty & (rows[:, NAMES.index("weekends")] > 0.0) & (rows[:, NAMES.index("idle")] <= THIN))
-
-
 def fitted(data: Path, sources: Sequence[Source]) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
     """Tables by group and channel."""
     parts: dict[str, list[tuple[Floats, Instants]]] = {}
@@ -211,30 +202,21 @@ def _channels(rows: Floats, finer: Mapping[str, tuple[float, ...]] | None) -> Ma
     found: dict[str, tuple[float, ...]] = {}
     seen = looked_at(rows[:, [NAMES.index(channel.column) for channel in CHANNELS]])
     for at, channel in enumerate(CHANNELS):
-        knots = _knots(seen[:, at])
+        edges = _knots(seen[:, at])
         if finer is not None and channel.name == "volume_gone":
-            knots = tuple(max(pair) for pair in zip(knots, finer[channel.name], strict=True))
-        if not channel.told or knots[_OFTEN] > _SEEN:
-            found[channel.name] = knots
+            edges = tuple(max(pair) for pair in zip(edges, finer[channel.name], strict=True))
+        if not channel.told or edges[_OFTEN] > _SEEN:
+            found[channel.name] = edges
     return found
 
 
 def _knots(values: Floats, slope: float | None = None, quarters: Instants | None = None) -> tuple[float, ...]:
-    """What is exceeded by SHARES, in the mean of `quarters` where they are told. Where fewer than 30 values are beyond,
-    it goes on as it came; or, of values that are -log10 of chances themselves, by `slope` for each tenth."""
+    """What is exceeded by SHARES of the values that are known, in the mean of `quarters` where they are told."""
     known = values[~np.isnan(values)]
-    blocks = [known]
-    if quarters is not None:
-        blocks = [known[quarters == one] for one in np.unique(quarters)]
-        blocks = [one for one in blocks if len(one) >= FEWEST_OF_A_QUARTER]
-    knots = np.mean([np.quantile(one, 1.0 - np.array(SHARES)) for one in blocks], axis=0)
-    for at, share in enumerate(SHARES):
-        if share * len(known) < _FEWEST_BEYOND and at >= 2:
-            tenths = np.log10(SHARES[at - 1] / share)
-            came = (knots[at - 1] - knots[at - 2]) / np.log10(SHARES[at - 2] / SHARES[at - 1])
-            knots[at] = knots[at - 1] + tenths * (came if slope is None else slope)
-    spaced = np.maximum.accumulate(knots + 1e-3 * np.arange(len(knots)))
-    return tuple(round(float(one), 3) for one in spaced)
+    if quarters is None:
+        return knots([known], slope)
+    blocks = [known[quarters == one] for one in np.unique(quarters)]
+    return knots([one for one in blocks if len(one) >= FEWEST_OF_A_QUARTER], slope)
 
 
 def _bars(table: pa.Table, symbol: str, timeframe: Timeframe) -> Bars:
@@ -253,8 +235,8 @@ def main() -> None:
     print("TABLES: Mapping[str, Mapping[str, tuple[float, ...]]] = {")
     for name, table in tables.items():
         print(f'    "{name}": {{')
-        for channel, knots in table.items():
-            print(f'        "{channel}": {knots},')
+        for channel, edges in table.items():
+            print(f'        "{channel}": {edges},')
         print("    },")
     print("}")
 

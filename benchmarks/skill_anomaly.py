@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,54 +21,30 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from benchmarks.anomaly_fed import FUNDED, FUNDING_JUDGED_FROM, late_depths
-from benchmarks.anomaly_shown import shown_table
-from benchmarks.fit_anomaly_rules import PERPS, SOURCES, SPOT, Source, judged_from, milliseconds, pumped, series
+from benchmarks.anomaly_rates import LEARNT, SCORES, mean_by_week, rates, rates_tables
+from benchmarks.anomaly_walk import Fitted, Seen, along, refits
+from benchmarks.fit_anomaly_rules import PERPS, SPOT, milliseconds, pumped, series
 from benchmarks.skill_table import Column, Figure, Line, Table, quoted
-from ml.anomaly import ANOMALY, AnomalyQuestion
-from ml.anomaly.channels import CHANNELS
-from ml.anomaly.columns import columns
-from ml.anomaly.features import ROW_NAMES
 from ml.anomaly.kernel import NAMES, kernel
-from ml.anomaly.model import AnomalyModel
 from ml.anomaly.planting import plant
-from ml.anomaly.rules import of_rules
 from ml.anomaly.tails import rarity
-from ml.anomaly.winner import winners
 from ml.bars import DAY_MS, HOUR_MS, MINUTE_MS, Bars, Floats, Instants, Timeframe
-from ml.capability import Rows
 from ml.evaluation.weeks import block_of
-from ml.timeline import StillMarket
-from workers.classroom import TRAINING_MS, Classroom
 
 DRAWS = 1_000
-REFIT_MS = 91 * DAY_MS
 #: Bars of a symbol-week, and bars between plants.
 WEEK_BARS = 168
-SCORES = (0.5, 0.6, 0.8)
 #: Alarms a month at which dated events are looked for; alarms within a day are one.
 ALARMS = (2.0, 0.5)
 #: A minute as rare as once a week is an alarm on pumps.
 PUMP_DEPTH = float(np.log10(7 * 24 * 60))
 SPOT_OF_FUNDED = tuple(f"crypto/{coin}USDT_1h" for coin in FUNDED)
-_KINDS = np.array([str(channel.kind) for channel in CHANNELS])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What predictors say of bars, n of them: when each closed, `depth` and `kind` by predictor ("rules", "model"; NaN
-    and "" where it was not asked), what was planted, and the number of the plant (-1: none)."""
-
-    close_at: Instants
-    depth: dict[str, Floats]
-    kind: dict[str, NDArray[np.str_]]
-    label: NDArray[np.str_]
-    event: Instants
 
 
 def tables(data: Path, seed: int = 1, only: Sequence[str] = ("planted", "rates", "fed", "pumps")) -> Iterator[Table]:
     """The record; the first table holds the dated events as well."""
     if "planted" in only:
-        yield planted_table(data, seed)
+        yield from planted_tables(data, seed)
     if "rates" in only:
         yield from rates_tables(data)
     if "fed" in only:
@@ -78,16 +53,42 @@ def tables(data: Path, seed: int = 1, only: Sequence[str] = ("planted", "rates",
         yield pumps_table(data)
 
 
-def planted_table(data: Path, seed: int) -> Table:
-    coins = [bars for file in (*SPOT, *PERPS) for bars in series(data, file, Timeframe.H1)]
+def planted_tables(data: Path, seed: int) -> Iterator[Table]:
+    """On hourly bars, and on the longer ones that the same models answer."""
+    every = {one: [bars for file in (*SPOT, *PERPS) for bars in series(data, file, one)] for one in LEARNT}
     started = time.process_time()
-    models = list(refits(coins, milliseconds("2020-01-01"), milliseconds("2024-07-01")))
+    fed = [bars for part in every.values() for bars in part]
+    models = list(refits(fed, milliseconds("2020-01-01"), milliseconds("2024-07-01")))
     fit_seconds = (time.process_time() - started) / max(len(models), 1)
+    yield _hourly_table(data, every[Timeframe.H1], models, seed, fit_seconds)
+    yield _longer_table(every, models, seed)
+
+
+def _longer_table(every: Mapping[Timeframe, Sequence[Bars]], models: Sequence[Fitted], seed: int) -> Table:
+    lines = []
+    for timeframe in (Timeframe.H4, Timeframe.D1):
+        seen = _joined([_after(one, milliseconds("2022-01-01")) for one in _asked(every[timeframe], models, seed)])
+        plants = len(np.unique(seen.event)) - 1
+        for who in ("rules", "model"):
+            name = f"{who}, {timeframe}, {len(seen.close_at):,} bars, {plants:,} plants"
+            lines.append(Line(name, _planted(seen, who), judged=who == "model"))
+    return Table(
+        "the same on longer bars, by trees that saw hourly ones alone",
+        (Column("recall at 1 alarm in 168 bars", least=0.8), Column("AP", least=0.6), Column("type right", least=0.92)),
+        tuple(lines),
+    )
+
+
+def _asked(coins: Sequence[Bars], models: Sequence[Fitted], seed: int) -> list[Seen]:
     planted = [plant(bars.between(_late(bars) - 1_200, len(bars)), seed, WEEK_BARS) for bars in coins]
+    return [along(one.bars, models, one.labels, one.event) for one in planted]
+
+
+def _hourly_table(data: Path, coins: Sequence[Bars], models: Sequence[Fitted], seed: int, fit_seconds: float) -> Table:
     started = time.process_time()
-    seen = [_seen(one.bars, models, one.labels, one.event) for one in planted]
+    seen = _asked(coins, models, seed)
     answer_us = 1e6 * (time.process_time() - started) / sum(len(one.close_at) for one in seen)
-    real = {bars.symbol: _seen(bars, models) for bars in coins}
+    real = {bars.symbol: along(bars, models) for bars in coins}
     late = [_after(one, milliseconds("2022-01-01")) for one in real.values()]
     together = _joined([_after(one, milliseconds("2022-01-01")) for one in seen])
     lines = [
@@ -119,58 +120,6 @@ def planted_table(data: Path, seed: int) -> Table:
     )
 
 
-def refits(coins: Sequence[Bars], begin: int, end: int) -> Iterator[tuple[int, AnomalyModel]]:
-    """Models and when each was fitted (ms), on what had settled then."""
-    market, symbols = StillMarket.of(*coins), [bars.symbol for bars in coins]
-    learner = ANOMALY.learner
-    assert learner is not None
-    room = Classroom.of(
-        ANOMALY, _Unpanelled(market), symbols, Timeframe.H1, begin - TRAINING_MS, end, learner.every_bars
-    )
-    for at in range(begin, end, REFIT_MS):
-        fitted = learner.fit(room.settled_by(at), 0, lambda _share, _word: None)
-        model = learner.load(fitted.artefact, 1)
-        assert isinstance(model, AnomalyModel)
-        yield at, model
-
-
-class _Unpanelled(StillMarket):
-    """Without a panel: the share of others does not enter the score."""
-
-    def __init__(self, of: StillMarket) -> None:
-        super().__init__(of.timelines)
-
-    def panel(self, timeframe: Timeframe) -> Sequence[str]:  # noqa: ARG002 - there is none
-        return []
-
-
-def _seen(
-    bars: Bars,
-    models: Sequence[tuple[int, AnomalyModel]],
-    labels: NDArray[np.str_] | None = None,
-    event: Instants | None = None,
-) -> Seen:
-    values = columns(bars, None)
-    known = np.flatnonzero(~np.isnan(values[:, 0]))
-    closed = bars.close_at[known]
-    question = AnomalyQuestion(symbol=bars.symbol, timeframe=bars.timeframe)
-    table = np.full((len(known), len(ROW_NAMES)), np.nan)
-    table[:, : values.shape[1]] = values[known]
-    rows = Rows(ROW_NAMES, table, (question,) * len(known), closed, closed, (None,) * len(known))
-    rules = of_rules(rows)
-    depth = {"rules": rules.whole, "model": np.full(len(known), np.nan)}
-    kind = {"rules": _KINDS[winners(rows.values, rules)], "model": np.full(len(known), "", dtype=_KINDS.dtype)}
-    edges = [at for at, _ in models] + [int(closed[-1]) + 1 if len(closed) else 0]
-    for number, (at, model) in enumerate(models):
-        here = np.flatnonzero((closed >= at) & (closed < edges[number + 1]))
-        if len(here):
-            found = model.detector.found(rows.pick(here.tolist()))
-            depth["model"][here], kind["model"][here] = found.whole, _KINDS[found.channel]
-    nothing = np.full(len(known), "", dtype="<U12"), np.full(len(known), -1)
-    told = (nothing[0] if labels is None else labels[known], nothing[1] if event is None else event[known])
-    return Seen(closed, depth, kind, *told)
-
-
 def _planted(seen: Seen, who: str) -> tuple[Figure, Figure, Figure]:
     """Recall of plants, average precision of bars, share of right types among what was found."""
     depth, made = seen.depth[who], seen.event >= 0
@@ -182,9 +131,9 @@ def _planted(seen: Seen, who: str) -> tuple[Figure, Figure, Figure]:
     hit = made & (depth > threshold)
     right = (seen.kind[who] == seen.label)[hit].astype(np.float64)
     return (
-        _mean(found, week[made][first]),
+        mean_by_week(found, week[made][first]),
         _bootstrapped(week, partial(_average_precision, depth, made)),
-        _mean(right, week[hit]),
+        mean_by_week(right, week[hit]),
     )
 
 
@@ -196,11 +145,6 @@ def _average_precision(depth: Floats, made: NDArray[np.bool_], weights: Floats) 
 
 def _rates(seen: Sequence[Seen], who: str) -> list[Figure]:
     return rates(np.concatenate([one.depth[who] for one in seen]), np.concatenate([one.close_at for one in seen]))
-
-
-def rates(depth: Floats, closed: Instants) -> list[Figure]:
-    """How often each of SCORES is reached, over how often it says."""
-    return [_mean((depth >= 4.0 * score) / 10.0 ** (-4.0 * score), block_of(closed)) for score in SCORES]
 
 
 def _events(data: Path, real: dict[str, Seen], who: str) -> list[Figure]:
@@ -228,20 +172,6 @@ def _alarms_a_month(close_at: Instants, depth: Floats, threshold: float) -> floa
     return (1.0 + float((np.diff(at) > DAY_MS).sum())) / (len(close_at) / (30.4 * 24.0))
 
 
-def rates_tables(data: Path) -> Iterator[Table]:
-    """How often the rules' scores are reached on bars after those that tails were fitted on, and what that shows."""
-    late = [(f"{one.timeframe}, {one.files[0].split('/')[0]}", *_late_depth(data, one)) for one in SOURCES]
-    lines = [
-        Line(f"{name}, {len(depth):,} bars", tuple(rates(depth, closed)), judged=True) for name, depth, closed in late
-    ]
-    yield Table(
-        "how often a score is reached, over how often it says, by the rules on late bars",
-        tuple(Column(f"score >= {score}", 2, 0.7, 1.5) for score in SCORES),
-        tuple(lines),
-    )
-    yield shown_table(late, SCORES)
-
-
 def fed_table(data: Path) -> Table:
     """The same of what is fed beside the bars."""
     coins = [bars for file in SPOT_OF_FUNDED for bars in series(data, file, Timeframe.H1)]
@@ -258,17 +188,6 @@ def fed_table(data: Path) -> Table:
             "ranks of what is as stormy stand in for them, and are careful at .8 by design.",
         ),
     )
-
-
-def _late_depth(data: Path, source: Source) -> tuple[Floats, Instants]:
-    depth, closed = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
-    for file in source.files:
-        for bars in series(data, file, source.timeframe):
-            values = kernel(bars, None)
-            late = np.flatnonzero(~np.isnan(values[:, 0]) & (bars.open_at >= judged_from(source, file)))
-            depth.append(rarity(values[late], source.timeframe).whole)
-            closed.append(bars.close_at[late])
-    return np.concatenate(depth), np.concatenate(closed)
 
 
 def pumps_table(data: Path) -> Table:
@@ -303,15 +222,6 @@ def pumps_table(data: Path) -> Table:
 def _pump_events(data: Path) -> list[dict[str, object]]:
     events: list[dict[str, object]] = parquet.read_table(data / "events" / "pump_events.parquet").to_pylist()
     return events
-
-
-def _mean(values: Floats, week: Instants) -> Figure:
-    """A mean and its interval."""
-    _, member = np.unique(week, return_inverse=True)
-    count, total = np.bincount(member), np.bincount(member, values)
-    draws = np.random.default_rng(7).multinomial(len(count), np.full(len(count), 1.0 / len(count)), size=DRAWS)
-    low, high = np.quantile(draws @ total / np.maximum(draws @ count, 1), (0.025, 0.975))
-    return Figure(float(values.mean()), float(low), float(high))
 
 
 def _bootstrapped(week: Instants, statistic: Callable[[Floats], float]) -> Figure:

@@ -18,6 +18,7 @@ from tools.ask import Ask
 from tools.chain import Absent, Earned, Link
 from workers.fitting_pool import FittingPool
 from workers.relearn import Refit, Tell, boundaries, relearn
+from workers.subjects import subjects
 
 #: A model needs some history before its first lessons mean anything.
 FIRST_LESSONS_MS = 90 * DAY_MS
@@ -74,10 +75,12 @@ class Retraining:
         fitted and judged; those after it are fitted meanwhile, by other processes."""
         market = Fed(self.house.history, self.house.observations, None, self.house.ask.market.calendar())
         ask = replace(self.house.ask, market=market)
-        infos = [one for one in self.house.history.series() if one.timeframe is self.timeframe]
-        if self.capability.learner is None or not infos:
+        fed = self.house.history.series()
+        taught = subjects(self.capability, fed, self.timeframe)
+        if not taught:
             yield Stretch(ask, first, last + 1)
             return
+        infos = [one for one in fed if one.timeframe is taught[0].timeframe]
         begins = min(one.first_open for one in infos) + FIRST_LESSONS_MS
         until = min(last, max(one.last_close for one in infos)) + WEEK_MS
         # Evidence is gathered as a server gathers it, by refits that are further apart than those that serve.
@@ -90,14 +93,12 @@ class Retraining:
             yield Stretch(ask, first, refit_at[0])
         rules = Link(f"{self.capability.name}@0", self.capability.rules)
         too_old = self.house.config.models.too_old(self.capability.name)
-        symbols = [one.symbol for one in infos]
         with tempfile.TemporaryDirectory(prefix="barograph-lessons-") as folder:
             pool = FittingPool(self.capability.name, Path(folder))
             refits = relearn(
                 self.capability,
                 market,
-                symbols,
-                self.timeframe,
+                taught,
                 refit_at,
                 until,
                 pool.fit_each,

@@ -23,6 +23,7 @@ from ml.symbol import Symbol as Symbol
 from ml.timeline import Market
 
 if TYPE_CHECKING:
+    from ml.background import Background
     from ml.learning import Learner
 
 
@@ -280,7 +281,14 @@ class Capability(Generic[Q, A, T]):
     has met its truth, None where it tells nothing. A name in `goals.calibration` holds it to an interval."""
     practice: Callable[[Market], Market] | None = None
     """Where nobody tells what came true often enough to learn from: the market in which it is learnt and judged along
-    history instead, the same with made truths in it, which `truth` reads from there. None: the market itself."""
+    history instead, the same with made truths in it, which `truth` reads from there and which are known at once. None:
+    the market itself."""
+    background: Callable[[Market, Sequence[tuple[str, Timeframe]], int, int], Background] | None = None
+    """What a learner must know of the market as it was, beside its lessons: of the bars of these series that close in
+    [start, end) (ms)."""
+    beside: Mapping[Timeframe, int] = field(default_factory=dict)
+    """Longer timeframes on which a model answers that learnt from the finest: their lessons are taken beside, where
+    they are fed, each so many bars apart."""
     scale_free: bool = field(default=True)
     """Whether prices times a constant must give the same answer."""
     money: frozenset[str] = field(default=frozenset())

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ml.background import Background
 from ml.bars import Floats
 from ml.capability import A_co, Predictor, Rows, Truth
 
@@ -35,10 +36,12 @@ class TooFewLessons(ValueError):  # noqa: N818 - told as it is
 @dataclass(frozen=True, slots=True, eq=False)
 class Lessons:
     """What came true, row by row: `rows` as the predictors see them (with their questions), `truths` all known and all
-    settled before the moment of training. Ordered by `as_of`."""
+    settled before the moment of training. Ordered by `as_of`. `background` is what was seen by then of the market as it
+    was, where the capability has such a thing (`Capability.background`)."""
 
     rows: Rows
     truths: Sequence[Truth]
+    background: Background | None = None
 
     def __len__(self) -> int:
         return len(self.truths)

@@ -29,7 +29,8 @@ class Calibration:
     """A measured figure and its goal, the closed interval [low, high]: ECE in [0, .015], coverage in [.77, .83].
 
     Where weeks tell how sure the figure is, `interval` says so: then a model is turned away only when all of it lies
-    outside the goal. The rules that would answer instead are held to no goal at all.
+    outside the goal. The `rules` that would answer instead are held to no goal; but nobody is turned away for a figure
+    in which they, on the same rows, are as far outside or farther.
     """
 
     name: str
@@ -37,13 +38,24 @@ class Calibration:
     low: float
     high: float
     interval: Interval | None = None
+    rules: float | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether the figure is within its goal, or at least not shown to be outside."""
-        return self._within or (
-            self.interval is not None and self.interval.low <= self.high and self.interval.high >= self.low
-        )
+        """Whether the figure is within its goal, or not shown to be outside, or at least as near as the rules come."""
+        return self._may_be_within or self._no_farther
+
+    @property
+    def _may_be_within(self) -> bool:
+        interval = self.interval
+        return self._within or (interval is not None and interval.low <= self.high and interval.high >= self.low)
+
+    @property
+    def _no_farther(self) -> bool:
+        return self.rules is not None and self._outside(self.value) <= self._outside(self.rules)
+
+    def _outside(self, value: float) -> float:
+        return max(self.low - value, value - self.high, 0.0)
 
     @property
     def _within(self) -> bool:
@@ -51,9 +63,10 @@ class Calibration:
 
     @property
     def text(self) -> str:
-        where = "within" if self._within else "not shown to be outside" if self.holds else "outside"
+        where = "within" if self._within else "not shown to be outside" if self._may_be_within else "outside"
         between = f" ({self.interval.low:.3f} to {self.interval.high:.3f})" if self.interval else ""
-        return f"{self.name} is {self.value:.3f}{between}, {where} its goal of {self.low:g} to {self.high:g}"
+        told = f"{self.name} is {self.value:.3f}{between}, {where} its goal of {self.low:g} to {self.high:g}"
+        return told if self.rules is None or self._may_be_within else f"{told}; that of the rules is {self.rules:.3f}"
 
 
 @dataclass(frozen=True, slots=True)

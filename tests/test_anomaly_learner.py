@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from ml.learning import Artefact, BadArtefact, Fitted, Lessons, TooFewLessons
 from ml.timeline import StillMarket
 from tests.test_anomaly_fed import CALM, funding, rows_of
 from workers.classroom import Classroom
+from workers.subjects import Subject
 
 LAW_BARS = bars_for_laws(np.random.default_rng(7), Timeframe.H1, 6_000)
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -29,10 +32,13 @@ SYMBOLS = ("AAA", "BBB", "CCC")
 
 @cache
 def lessons() -> Lessons:
-    bars = [bars_for_laws(np.random.default_rng(i), Timeframe.H1, 20_000, name) for i, name in enumerate(SYMBOLS)]
-    market = StillMarket.of(*bars)
-    last = int(bars[0].close_at[-1])
-    return Classroom.of(ANOMALY, market, SYMBOLS, Timeframe.H1, 0, last, LEARNER.every_bars).lessons
+    """Of hours, and of 4h bars beside."""
+    hours = [bars_for_laws(np.random.default_rng(i), Timeframe.H1, 20_000, name) for i, name in enumerate(SYMBOLS)]
+    fours = [bars_for_laws(np.random.default_rng(9 + i), Timeframe.H4, 5_000, one) for i, one in enumerate(SYMBOLS)]
+    market = StillMarket.of(*hours, *fours)
+    last = int(hours[0].close_at[-1])
+    taught = [Subject(Timeframe.H1, SYMBOLS, LEARNER.every_bars), Subject(Timeframe.H4, SYMBOLS, 1)]
+    return Classroom.of(ANOMALY, market, taught, 0, last).lessons
 
 
 @cache
@@ -50,9 +56,10 @@ def test_a_fitted_model_obeys_every_law(law: Law) -> None:
     law.check(Case(ANOMALY, model(), LAW_BARS))
 
 
-def test_it_finds_planted_anomalies_better_than_the_rules_and_its_rates_hold() -> None:
-    n = len(lessons())
-    some = list(range(n // 2, n, 2))
+@pytest.mark.parametrize("timeframe", [Timeframe.H1, Timeframe.H4])
+def test_it_finds_planted_anomalies_better_than_the_rules_and_its_rates_hold(timeframe: Timeframe) -> None:
+    n, asked = len(lessons()), lessons().rows.questions
+    some = [i for i in range(n // 2, n, 2) if asked[i].timeframe is timeframe]
     rows, truths = lessons().rows.pick(some), [str(lessons().truths[i]) for i in some]
 
     def judged(predictor: AnomalyModel) -> tuple[float, float]:
@@ -87,16 +94,47 @@ def test_what_is_not_its_artefact_is_refused() -> None:
     with pytest.raises(BadArtefact, match="missing"):
         LEARNER.load(replace(mine, numbers={"columns": mine.numbers["columns"]}), 1)
     with pytest.raises(BadArtefact, match="missing"):
-        LEARNER.load(replace(mine, numbers={**mine.numbers, "both": {"knots": [1.0], "scale": 1.0, "shape": 0.0}}), 1)
+        LEARNER.load(replace(mine, numbers={**mine.numbers, "both": {"1h": {"knots": [1.0]}}}), 1)
+    with pytest.raises(BadArtefact, match="no tables"):
+        LEARNER.load(replace(mine, numbers={**mine.numbers, **_elsewhere(mine.numbers)}), 1)
+
+
+def _elsewhere(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {part: {"2h": numbers[part]["1h"]} for part in ("scales", "trees", "both")}
 
 
 def test_too_few_lessons_are_refused_with_their_number() -> None:
-    few = Lessons(lessons().rows.pick(range(900)), lessons().truths[:900])
+    seen = lessons().background
+    few = Lessons(lessons().rows.pick(range(900)), lessons().truths[:900], seen)
     with pytest.raises(TooFewLessons, match="ordinary bars"):
         LEARNER.fit(few, 3, lambda _share, _word: None)
-    unplanted = Lessons(lessons().rows, ["normal"] * len(lessons()))
+    unplanted = Lessons(lessons().rows, ["normal"] * len(lessons()), seen)
     with pytest.raises(TooFewLessons, match="0 bars are planted with price"):
         LEARNER.fit(unplanted, 3, lambda _share, _word: None)
+    with pytest.raises(TooFewLessons, match="there are no lessons"):
+        LEARNER.fit(Lessons(lessons().rows.pick([]), [], seen), 3, lambda _share, _word: None)
+
+
+@pytest.mark.parametrize("until_ms", [None, 0])
+def test_without_a_market_as_it_was_there_is_no_scale_and_no_model(until_ms: int | None) -> None:
+    seen = lessons().background
+    assert seen is not None
+    unseen = replace(lessons(), background=None if until_ms is None else seen.between(-1, until_ms))
+    with pytest.raises(TooFewLessons, match="0 real bars to measure the rules' scale on, 1,000 are needed"):
+        LEARNER.fit(unseen, 3, lambda _share, _word: None)
+
+
+def test_it_answers_on_longer_bars_and_in_markets_among_its_lessons_alone() -> None:
+    asked = lessons().rows.questions
+    fours = lessons().rows.pick([i for i, question in enumerate(asked) if question.timeframe is Timeframe.H4][-50:])
+    for said in model().predict(fours):
+        assert isinstance(said, Given)
+        assert any("trees on 1h alone" in reason for reason in said.reasons)
+    values = fours.values.copy()
+    values[:, fours.names.index("weekends")] = 0.0
+    for said in model().predict(replace(fours, values=values)):
+        assert isinstance(said, CannotAnswer)
+        assert "too few bars of such markets" in said.text
 
 
 def test_bars_of_another_timeframe_are_left_to_the_rules() -> None:

@@ -14,6 +14,7 @@ from ml.learning import Fitted
 from ml.timeline import StillMarket
 from workers.classroom import Classroom
 from workers.fitting_pool import FittingPool, NotFitted
+from workers.subjects import Subject
 
 REGIME = next(one for one in CATALOGUE if one.name == "regime")
 
@@ -27,7 +28,8 @@ def test_a_child_fits_what_would_be_fitted_here_and_says_where_there_is_too_litt
     first, last = int(bars.close_at[0]), int(bars.close_at[-1])
     pool = FittingPool("regime", tmp_path, processes=1)
     market = StillMarket.of(bars)
-    school = Classroom.of(REGIME, market, ["AAA"], Timeframe.H1, first, last, learner.every_bars, pool.values)
+    taught = [Subject(Timeframe.H1, ("AAA",), learner.every_bars)]
+    school = Classroom.of(REGIME, market, taught, first, last, pool.values)
     assert pool.values.stat().st_size == school.lessons.rows.values.nbytes
     few, enough = pool.fit_each(school, [first + 120 * DAY_MS, last], 5)
     assert isinstance(few, NotFitted)

@@ -205,6 +205,21 @@ def test_calibration_outside_its_goal_is_final_on_a_walk_forward_and_waited_out_
     assert decided(unknown).verdict is Verdict.REJECT
 
 
+def test_nobody_is_turned_away_for_a_figure_in_which_the_rules_are_as_far_outside() -> None:
+    def judged(value: float, rules: float) -> Decision:
+        figure = Calibration("rate_80", value, 0.7, 1.5, Interval(value - 0.1, value + 0.1), rules)
+        return decided(stratum(weeks(0.9), calibration=(figure,)))
+
+    for value, rules in ((0.3, 0.1), (0.3, 0.3), (1.9, 2.4), (1.7, 0.1)):
+        assert judged(value, rules).verdict is Verdict.PROMOTE
+    assert "rate_80 is 0.300 (0.200 to 0.400), outside its goal of 0.7 to 1.5; that of the rules is 0.100" in str(
+        judged(0.3, 0.1).reasons
+    )
+    for value, rules in ((0.3, 0.5), (0.3, 1.0), (2.4, 1.9), (float("nan"), 0.1)):
+        assert judged(value, rules).verdict is Verdict.REJECT
+    assert "that of the rules" not in str(judged(1.0, 0.1).reasons)
+
+
 def test_a_model_that_answers_only_the_easy_rows_is_rejected() -> None:
     decision = decided(stratum(weeks(0.9), share_answered=0.5))
     assert decision.verdict is Verdict.REJECT

@@ -19,12 +19,15 @@ from tools.chain import Link
 from workers.classroom import Classroom
 from workers.fitting_pool import NotFitted
 from workers.relearn import EMBARGO_MS, Refit, boundaries, relearn
+from workers.subjects import Subject
 
 VOLATILITY = next(one for one in CATALOGUE if one.name == "volatility")
 BARS = bars_for_laws(np.random.default_rng(3), Timeframe.H1, 24 * 7 * 90, "AAA")
 MARKET = StillMarket.of(BARS)
 FIRST = int(BARS.close_at[24 * 7 * 20])
 LAST = int(BARS.close_at[-1])
+
+TAUGHT = [Subject(Timeframe.H1, ("AAA",), 24)]
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def walked(capability: AnyCapability, seen: list[tuple[int, Lessons]] | None = N
                 seen.append((at, taught))
             yield learner.fit(taught, seed, lambda share, word: None)
 
-    return list(relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda share, word: None))
+    return list(relearn(capability, MARKET, TAUGHT, refit_at, LAST, fit_each, lambda share, word: None))
 
 
 def test_refits_begin_a_year_before_the_first_question_or_as_early_as_history_allows() -> None:
@@ -211,6 +214,6 @@ def test_a_refit_with_too_few_lessons_is_passed_over_with_the_reason() -> None:
     def fit_each(school: Classroom, instants: Sequence[int], seed: int) -> Iterator[Fitted | NotFitted]:
         yield from (NotFitted(wrong) for _ in instants)
 
-    refits = list(relearn(capability, MARKET, ["AAA"], Timeframe.H1, refit_at, LAST, fit_each, lambda *_: None))
+    refits = list(relearn(capability, MARKET, TAUGHT, refit_at, LAST, fit_each, lambda *_: None))
     assert [one.reasons for one in refits] == [(wrong,), (wrong,)]
     assert not any(one.promoted for one in refits)

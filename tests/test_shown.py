@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml.anomaly import ANOMALY
 from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Timeframe
 from ml.capability import by_question
 from ml.catalogue import CATALOGUE
@@ -18,6 +19,7 @@ from registry.gate import Verdict
 from workers.classroom import EMBARGO_MS, Classroom
 from workers.lessons import BadLessons
 from workers.shown import Losses, Names, Shown
+from workers.subjects import Subject
 from workers.verdict import Rival, judged
 
 VOLATILITY = next(one for one in CATALOGUE if one.name == "volatility")
@@ -29,7 +31,7 @@ FIRST, LAST = int(BARS[0].close_at[24 * 60]), int(BARS[0].close_at[-1])
 
 
 def classroom(file: Path | None = None) -> Classroom:
-    return Classroom.of(VOLATILITY, MARKET, ["AAA", "BBB"], Timeframe.H1, FIRST, LAST, 24, file)
+    return Classroom.of(VOLATILITY, MARKET, [Subject(Timeframe.H1, ("AAA", "BBB"), 24)], FIRST, LAST, file)
 
 
 def shown(n: int = 60, stratum: str = "24h, coins", model: float = 0.9) -> Shown:
@@ -37,10 +39,10 @@ def shown(n: int = 60, stratum: str = "24h, coins", model: float = 0.9) -> Shown
     random = np.random.default_rng(5)
     as_of = np.arange(n, dtype=np.int64) * WEEK_MS
     rules = random.lognormal(0.0, 0.2, n)
-    in_80, in_90 = (np.where(np.arange(n) % every == 0, 0.0, 1.0) for every in (5, 10))
     nothing = np.full(n, np.nan)
+    marks = np.stack([nothing, nothing, *(np.where(np.arange(n) % every == 0, 0.0, 1.0) for every in (5, 10))], axis=1)
     names = Names.told(["AAA"] * n), Names.told([stratum] * n)
-    return Shown(as_of, as_of + DAY_MS, *names, rules * model, rules, nothing, nothing, in_80, in_90)
+    return Shown(as_of, as_of + DAY_MS, *names, rules * model, rules, marks, np.full((n, 4), np.nan))
 
 
 def test_what_was_shown_comes_back_from_bytes_and_damaged_bytes_are_refused() -> None:
@@ -83,6 +85,25 @@ def test_a_classroom_in_a_file_is_that_in_memory_and_teaches_what_had_settled_an
     assert int(taught.rows.as_of.max()) + here.longest_ms + EMBARGO_MS <= at
     assert np.shares_memory(taught.rows.values, here.lessons.rows.values)
     assert (np.diff(here.lessons.rows.as_of) >= 0).all()
+
+
+def test_what_was_made_is_known_at_once_and_longer_bars_are_asked_beside() -> None:
+    days = bars_for_laws(np.random.default_rng(4), Timeframe.D1, 700, "CCC")
+    market, last = StillMarket.of(*BARS, days), int(days.close_at[-1])
+    taught = [Subject(Timeframe.H1, ("AAA", "BBB"), 5), Subject(Timeframe.D1, ("CCC",), 1)]
+    school = Classroom.of(ANOMALY, market, taught, FIRST, last)
+    assert school.longest_ms == 0
+    assert set(by_question(school.lessons.rows)) == {"1h bars", "1d bars"}
+    assert (np.diff(school.lessons.rows.as_of) >= 0).all()
+    at = FIRST + 40 * DAY_MS
+    lessons = school.settled_by(at)
+    assert at - EMBARGO_MS - 5 * HOUR_MS < int(lessons.rows.as_of.max()) <= at - EMBARGO_MS
+    assert lessons.background is not None
+    assert int(lessons.background.known_at[-1]) == at - EMBARGO_MS
+    assert set(lessons.background.by_kind()) == {"1h"}, "days need 400 bars before the first"
+    late = school.settled_by(last).background
+    assert late is not None
+    assert set(late.by_kind()) == {"1h", "1d"}
 
 
 def test_of_many_rows_every_fifth_instant_is_asked_whoever_is_and_whenever(monkeypatch: pytest.MonkeyPatch) -> None:

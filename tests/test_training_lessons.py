@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.background import Background
 from ml.capability import CannotAnswer, Question, Rows, Why
 from ml.learning import Lessons
 from registry.faults import LeaseLost
@@ -49,6 +51,20 @@ def test_lessons_come_back_as_they_were_and_equal_ones_are_equal_byte_for_byte(t
     assert back.rows.values.tobytes() == given_.rows.values.tobytes()
     assert back.rows.as_of.tolist() == given_.rows.as_of.tolist()
     assert back.rows.data_through.tolist() == given_.rows.data_through.tolist()
+
+
+def test_what_was_seen_beside_comes_back_as_it_was_with_the_values_of_the_rows_or_without() -> None:
+    parts = [("1h", np.array([5, 7]), np.array([0.5, 2.5])), ("1d", np.array([6]), np.array([1.5]))]
+    given_ = replace(lessons([1.0, 2.0]), background=Background.of(parts))
+    for content in (to_bytes(given_), to_bytes(given_, values=False)):
+        kept = np.load(io.BytesIO(content))
+        assert kept["seen_kinds"].tolist() == ["1d", "1h"]
+    back = from_bytes(to_bytes(given_), Question).background
+    assert back is not None
+    assert given_.background is not None
+    assert (back.kinds, back.known_at.tolist(), back.values.tolist()) == (("1d", "1h"), [5, 6, 7], [0.5, 1.5, 2.5])
+    assert back.codes.tobytes() == given_.background.codes.tobytes()
+    assert from_bytes(to_bytes(lessons([1.0])), Question).background is None
 
 
 class Explosive:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Floats, Instants, Timeframe
+from ml.background import Background
+from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Floats, Instants
 from ml.capability import AnyCapability, Given, Outcome, Predictor, Question, Rows, Truth
 from ml.learning import Lessons
 from ml.timeline import Market
 from workers.lessons import in_file
-from workers.shown import Names, Shown
+from workers.shown import MARKS, Names, Shown
+from workers.subjects import Subject
 
 #: Between the newest label and the moment of training: neighbouring windows overlap.
 EMBARGO_MS = 48 * HOUR_MS
@@ -33,7 +35,7 @@ NO_BANDS = (float("nan"), float("nan"))
 @dataclass(frozen=True, slots=True, eq=False)
 class Classroom:
     """Lessons in order of `as_of`; `settled_at` (ms) is when each truth had closed, `longest_ms` the longest horizon
-    that was asked about."""
+    that was asked about: 0 where truths are made, for these are known at once."""
 
     capability: AnyCapability
     lessons: Lessons
@@ -44,20 +46,20 @@ class Classroom:
     def of(
         capability: AnyCapability,
         market: Market,
-        symbols: Sequence[str],
-        timeframe: Timeframe,
+        subjects: Sequence[Subject],
         start: int,
         end: int,
-        every_bars: int,
         file: Path | None = None,
     ) -> Classroom:
-        """Of closes of bars in [start, end) (ms), on one clock for all symbols, `every_bars` apart. With `file`, the
-        values of the rows lie there, and in memory only while they are used. A capability with a market of its own
-        to practise in is asked there."""
+        """Of closes of bars in [start, end) (ms). With `file`, the values of the rows lie there, and in memory only
+        while they are used. A capability with a market of its own to practise in is asked there; its background is of
+        the real one."""
+        series = [(symbol, one.timeframe) for one in subjects for symbol in one.symbols]
+        background = capability.background(market, series, start, end) if capability.background else None
         market = capability.practice(market) if capability.practice else market
-        grid = _grid(capability, market, symbols, timeframe, start, end, every_bars)
+        grid = _grid(capability, market, subjects, start, end)
         parts = [_made(capability, market, *asked, file) for asked in grid if len(asked[0])]
-        return Classroom.over(capability, _together(capability, parts, file))
+        return Classroom.over(capability, _together(capability, parts, file, background))
 
     @staticmethod
     def over(capability: AnyCapability, lessons: Lessons) -> Classroom:
@@ -71,7 +73,9 @@ class Classroom:
         as_of = self.lessons.rows.as_of
         edges = (at - TRAINING_MS, at - EMBARGO_MS - self.longest_ms)
         start, stop = np.searchsorted(as_of, edges, side="right").tolist()
-        return _between(self.lessons, start, max(start, stop))
+        background = self.lessons.background
+        seen = None if background is None else background.between(at - TRAINING_MS, at - EMBARGO_MS)
+        return _between(self.lessons, start, max(start, stop), seen)
 
     def shown(self, predictor: Predictor[Any], start: int, end: int) -> Shown:
         """What a predictor shows on rows asked in [start, end) (ms), beside the rules on the same questions. Of very
@@ -81,54 +85,51 @@ class Classroom:
         return Shown.of([self._shown(predictor, asked[at : at + ANSWERED]) for at in range(0, len(asked), ANSWERED)])
 
     def _asked(self) -> NDArray[np.bool_]:
-        """Which rows are asked: those of every instant, every fifth, ...; told from the instants alone."""
-        as_of = self.lessons.rows.as_of
-        instants = np.unique(as_of)
-        if len(instants) < 2:
-            return np.ones(len(as_of), dtype=np.bool_)
-        weekly = len(as_of) * WEEK_MS / (int(instants[-1]) - int(instants[0]))
-        part = next((part for part in PARTS if weekly / part <= MOST_A_WEEK), PARTS[-1])
-        return np.asarray((as_of // int(np.diff(instants).min())) % part == 0)
+        """Which rows are asked: of each timeframe those of every instant, every fifth, ...; told from the instants
+        alone."""
+        rows = self.lessons.rows
+        timeframes = Names.told([str(question.timeframe) for question in rows.questions])
+        asked = np.zeros(len(rows), dtype=np.bool_)
+        for code in range(len(timeframes.of)):
+            here = timeframes.codes == code
+            asked[here] = _part(rows.as_of[here])
+        return asked
 
     def _shown(self, predictor: Predictor[Any], asked: Instants) -> Shown:
         of, taught = self.capability, self.lessons
         rows, truths = taught.rows.pick(asked.tolist()), [taught.truths[i] for i in asked.tolist()]
-        rules = scores(of, of.rules.predict(rows, reasons=False), truths)[:, 0]
+        rules, rules_marks = scores(of, of.rules.predict(rows, reasons=False), truths)
         answered = np.flatnonzero(~np.isnan(rules))
         rows, truths = rows.pick(answered.tolist()), [truths[i] for i in answered.tolist()]
         said = predictor.predict(rows, reasons=False) if len(rows) else ()
-        columns, own = scores(of, said, truths).T, figures(of, said, truths)
+        model, model_marks = scores(of, said, truths)
         series = Names.told([_series(question) for question in rows.questions])
         strata = Names.told(of.strata(rows))
-        model, confidence, right, in_80, in_90 = columns
         closed = self.settled_at[asked[answered]]
-        return Shown(rows.as_of, closed, series, strata, model, rules[answered], confidence, right, in_80, in_90, own)
+        return Shown(rows.as_of, closed, series, strata, model, rules[answered], model_marks, rules_marks[answered])
 
 
 def settled_at(capability: AnyCapability, rows: Rows) -> Instants:
-    """When the truth of each row had closed (ms), shape (n,)."""
+    """When the truth of each row had closed (ms), shape (n,): at once where it was made."""
+    if capability.practice:
+        return rows.as_of
     distinct = {id(one): one for one in rows.questions}  # some dozens, each asked many times
     horizon = {which: capability.horizon_ms(one) for which, one in distinct.items()}
     spans = np.array([horizon[id(one)] for one in rows.questions], dtype=np.int64)
     return np.asarray(rows.as_of + spans, dtype=np.int64)
 
 
-def scores(capability: AnyCapability, said: Sequence[Outcome[Any]], truths: Sequence[Truth]) -> Floats:
-    """For each outcome its loss, the confidence in its label, whether that was right, and whether the 80% and the 90%
-    band held the truth; shape (n, 5), NaN where it abstained or has no such thing."""
-    told = [_scored(capability, one, truth) for one, truth in zip(said, truths, strict=True)]
-    return np.array(told, dtype=np.float64).reshape(-1, 5)
+def scores(capability: AnyCapability, said: Sequence[Outcome[Any]], truths: Sequence[Truth]) -> tuple[Floats, Floats]:
+    """For each outcome its loss, (n,), and its marks, (n, 4 + k), as `Shown` has them; NaN where it abstained."""
+    pairs = zip(said, truths, strict=True)
+    told = [(*_scored(capability, one, truth), *_own(capability, one, truth)) for one, truth in pairs]
+    found = np.array(told, dtype=np.float64).reshape(-1, 1 + len(MARKS) + len(capability.figures))
+    return found[:, 0], found[:, 1:]
 
 
-def figures(capability: AnyCapability, said: Sequence[Outcome[Any]], truths: Sequence[Truth]) -> Floats:
-    """The capability's own figures of each outcome, shape (n, k); NaN where one tells nothing; (0, 0) without any."""
-    if not capability.figures:
-        return np.empty((0, 0))
-    told = [
-        [tells(one.answer, truth) if isinstance(one, Given) else None for tells in capability.figures.values()]
-        for one, truth in zip(said, truths, strict=True)
-    ]
-    return np.array(told, dtype=np.float64).reshape(-1, len(capability.figures))
+def _own(capability: AnyCapability, said: Outcome[Any], truth: Truth) -> list[float | None]:
+    """The capability's own figures of an outcome; None where one tells nothing."""
+    return [tells(said.answer, truth) if isinstance(said, Given) else None for tells in capability.figures.values()]
 
 
 def _scored(capability: AnyCapability, said: Outcome[Any], truth: Truth) -> tuple[float, ...]:
@@ -146,21 +147,20 @@ def _scored(capability: AnyCapability, said: Outcome[Any], truth: Truth) -> tupl
 def _grid(
     capability: AnyCapability,
     market: Market,
-    symbols: Sequence[str],
-    timeframe: Timeframe,
+    subjects: Sequence[Subject],
     start: int,
     end: int,
-    every_bars: int,
 ) -> Iterator[tuple[list[Question], Instants]]:
     """What is asked and when, ordered by time, a year at a time."""
-    step = every_bars * timeframe.milliseconds
     found: list[tuple[tuple[Question, ...], Instants]] = []
-    for symbol in symbols:
-        timeline = market.timeline(symbol, timeframe)
-        if timeline is not None:
-            closes = timeline.latest().close_at
-            inside = closes[(closes >= start) & (closes < end) & (closes % step == 0)]
-            found.append((capability.replayed(symbol, timeframe), inside))
+    for subject in subjects:
+        step = subject.every_bars * subject.timeframe.milliseconds
+        for symbol in subject.symbols:
+            timeline = market.timeline(symbol, subject.timeframe)
+            if timeline is not None:
+                closes = timeline.latest().close_at
+                inside = closes[(closes >= start) & (closes < end) & (closes % step == 0)]
+                found.append((capability.replayed(symbol, subject.timeframe), inside))
     first = min((int(closes[0]) for _, closes in found if len(closes)), default=end)
     for begins in range(first, end, MADE_MS):
         asked = [
@@ -188,7 +188,9 @@ def _made(
     return Lessons(replace(lessons.rows, values=np.empty((0, len(rows.names)))), lessons.truths)
 
 
-def _together(capability: AnyCapability, parts: Sequence[Lessons], file: Path | None) -> Lessons:
+def _together(
+    capability: AnyCapability, parts: Sequence[Lessons], file: Path | None, background: Background | None
+) -> Lessons:
     names = tuple(capability.features.names)
     rows = [part.rows for part in parts]
     questions = tuple(one for part in rows for one in part.questions)
@@ -207,14 +209,25 @@ def _together(capability: AnyCapability, parts: Sequence[Lessons], file: Path | 
             (None,) * len(questions),
         ),
         [truth for part in parts for truth in part.truths],
+        background,
     )
 
 
-def _between(lessons: Lessons, start: int, stop: int) -> Lessons:
+def _between(lessons: Lessons, start: int, stop: int, background: Background | None) -> Lessons:
     of, some = lessons.rows, slice(start, stop)
     through, cannot = of.data_through[some], of.cannot[some]
     rows = Rows(of.names, of.values[some], of.questions[some], of.as_of[some], through, cannot)
-    return Lessons(rows, lessons.truths[some])
+    return Lessons(rows, lessons.truths[some], background)
+
+
+def _part(as_of: Instants) -> NDArray[np.bool_]:
+    """Of so many rows a week, those that are asked."""
+    instants = np.unique(as_of)
+    if len(instants) < 2:
+        return np.ones(len(as_of), dtype=np.bool_)
+    weekly = len(as_of) * WEEK_MS / (int(instants[-1]) - int(instants[0]))
+    part = next((part for part in PARTS if weekly / part <= MOST_A_WEEK), PARTS[-1])
+    return np.asarray((as_of // int(np.diff(instants).min())) % part == 0)
 
 
 def _series(question: Question) -> str:

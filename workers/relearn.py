@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.bars import WEEK_MS, Timeframe
+from ml.bars import WEEK_MS
 from ml.capability import AnyCapability, Predictor
 from ml.learning import Fitted
 from ml.timeline import Market
@@ -22,6 +22,7 @@ from registry.gate import Decision, Verdict
 from workers.classroom import EMBARGO_MS, TRAINING_MS, Classroom
 from workers.fitting_pool import NotFitted
 from workers.shown import Shown
+from workers.subjects import Subject
 from workers.verdict import Rival, judged
 
 __all__ = ["EMBARGO_MS", "Refit", "boundaries", "relearn"]
@@ -76,8 +77,7 @@ def boundaries(
 def relearn(
     capability: AnyCapability,
     market: Market,
-    symbols: Sequence[str],
-    timeframe: Timeframe,
+    subjects: Sequence[Subject],
     refit_at: Sequence[int],
     until: int,
     fit_each: FitEach,
@@ -92,7 +92,7 @@ def relearn(
         return
     tell(0.0, "lessons")
     begins = refit_at[0] - TRAINING_MS
-    school = Classroom.of(capability, market, symbols, timeframe, begins, until, learner.every_bars, file)
+    school = Classroom.of(capability, market, subjects, begins, until, file)
     refits: list[Refit] = []
     shown: list[Shown] = []
     outcomes = fit_each(school, refit_at, seed)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from market.series_info import SeriesInfo
-from ml.bars import DAY_MS, WEEK_MS, Timeframe
+from ml.bars import DAY_MS, WEEK_MS
 from ml.capability import AnyCapability, Predictor
 from ml.learning import Progress
 from ml.timeline import Market
@@ -26,6 +26,7 @@ from workers.interrupted import Interrupted
 from workers.lessons import BadLessons
 from workers.schedule import CutOff
 from workers.shown import Losses, Shown
+from workers.subjects import Subject, subjects
 from workers.train import LOSSES, Course, Failure, Trainer, TrainingFailed
 from workers.verdict import Rival, judged
 
@@ -37,8 +38,6 @@ EVIDENCE_MS = 56 * WEEK_MS
 #: that was given for then stands.
 IN_FORCE_AFTER_MS = 3_000
 PROMOTED = TOLD[Word.PROMOTED]
-#: Models learn from the finest bars on which the rules were measured, of those that are fed.
-FROM = (Timeframe.H1, Timeframe.D1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,9 @@ class Retrain:
         Raises TrainingFailed; then nothing was registered, and the row of the job says why.
         """
         tell(0.0, "lessons")
-        fed = self._fed()
-        now = min(self.school.clock(), max(one.last_close for one in fed))
-        classroom = self._classroom(fed, now)
+        of = self._subjects()
+        now = min(self.school.clock(), self._ends(of[0]))
+        classroom = self._classroom(of, now)
         lessons = classroom.settled_by(now)
         if not len(lessons):
             raise TrainingFailed(Failure.TOO_FEW_LESSONS, "nothing has settled yet")
@@ -118,21 +117,22 @@ class Retrain:
             taught.version, self._settled(taught.version, taught.shown or Shown.of(()), classroom, now, by)
         )
 
-    def _fed(self) -> Sequence[SeriesInfo]:
-        """The series to learn from: all of the finest timeframe."""
-        every = self.school.series()
-        found = next((of for of in FROM if any(one.timeframe is of for one in every)), None)
-        if found is None:
-            raise TrainingFailed(Failure.TOO_FEW_LESSONS, "there are no bars to learn from")
-        return [one for one in every if one.timeframe is found]
-
-    def _classroom(self, fed: Sequence[SeriesInfo], now: int) -> Classroom:
-        learner = self.capability.learner
-        if learner is None:
+    def _subjects(self) -> tuple[Subject, ...]:
+        """What it is to be taught on, the finest bars first."""
+        if self.capability.learner is None:
             raise TrainingFailed(Failure.NOT_TAUGHT, f"{self.capability.name} has no learner")
-        symbols, timeframe = sorted(one.symbol for one in fed), fed[0].timeframe
-        start, market = now - TRAINING_MS, Interrupted(self.school.market, self.school.trainer.must_go_on)
-        return Classroom.of(self.capability, market, symbols, timeframe, start, now, learner.every_bars)
+        found = subjects(self.capability, self.school.series())
+        if not found:
+            raise TrainingFailed(Failure.TOO_FEW_LESSONS, "there are no bars to learn from")
+        return found
+
+    def _ends(self, subject: Subject) -> int:
+        """Where the history ends (ms)."""
+        return max(one.last_close for one in self.school.series() if one.timeframe is subject.timeframe)
+
+    def _classroom(self, of: Sequence[Subject], now: int) -> Classroom:
+        market = Interrupted(self.school.market, self.school.trainer.must_go_on)
+        return Classroom.of(self.capability, market, of, now - TRAINING_MS, now)
 
     def _settled(self, version: Version, shown: Shown, classroom: Classroom, now: int, by: str) -> Kept:
         """Does what the gate says, and writes it down."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from workers.lessons import BadLessons
 
 _INSTANTS = ("as_of", "settled_at")
 _NAMES = ("series", "strata")
-_SCORES = ("model", "rules", "confidence", "right", "in_80", "in_90")
-_FIGURES = "figures"
+_SCORES = ("model", "rules")
+_MARKS = ("model_marks", "rules_marks")
+#: Columns of marks; a capability's own figures come after these.
+CONFIDENCE, RIGHT, IN_80, IN_90 = MARKS = range(4)
 #: Instants (ms) stay below it until the year 2248: a series and an instant fit into one int64.
 _ONE_SERIES = 2**43
 
@@ -59,9 +61,9 @@ class Shown:
     """Answers of refits beside those of the rules, on the same questions, ordered by `as_of` (ms); n rows.
 
     `settled_at` is when each truth had closed; `series` and `strata` name what was asked and of which kind it is.
-    `model` and `rules` are losses, `model` NaN where it abstained. The rest is for calibration, NaN where it does not
-    apply: `confidence` in a label, whether it was `right` (0 or 1), whether the truth lay in the 80% and in the 90%
-    band, and the capability's own `figures`, shape (n, k) in their order there; (0, 0) where it has none.
+    `model` and `rules` are losses, `model` NaN where it abstained. Marks are for calibration, shape (n, 4 + k), NaN
+    where one does not apply: the confidence in a label, whether it was right (0 or 1), whether the truth lay in the 80%
+    and in the 90% band, and the capability's k own figures in their order there.
     """
 
     as_of: Instants
@@ -70,20 +72,16 @@ class Shown:
     strata: Names
     model: Floats
     rules: Floats
-    confidence: Floats
-    right: Floats
-    in_80: Floats
-    in_90: Floats
-    figures: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    model_marks: Floats
+    rules_marks: Floats
 
     def __len__(self) -> int:
         return len(self.as_of)
 
     def where(self, keep: NDArray[np.bool_]) -> Shown:
         names = [getattr(self, name).pick(keep) for name in _NAMES]
-        instants, scores = ([getattr(self, name)[keep] for name in some] for some in (_INSTANTS, _SCORES))
-        figures = self.figures[keep] if len(self.figures) else self.figures
-        return replace(Shown(*instants, *names, *scores), figures=figures)
+        instants, scores = ([getattr(self, name)[keep] for name in some] for some in (_INSTANTS, (*_SCORES, *_MARKS)))
+        return Shown(*instants, *names, *scores)
 
     def known_by(self, at: int) -> Shown:
         """What had settled by `at`."""
@@ -99,10 +97,10 @@ class Shown:
         nowhen, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
         instants = [together(name, nowhen) for name in _INSTANTS]
         names = [Names.joined([getattr(one, name) for one in parts]) for name in _NAMES]
-        figures = [one.figures for one in parts if len(one.figures)]
-        told = np.concatenate(figures) if figures else np.empty((0, 0))
-        found = Shown(*instants, *names, *(together(name, nothing) for name in _SCORES))  # type: ignore[arg-type]  # the names are those of its fields
-        return replace(found, figures=told)
+        unmarked = np.empty((0, parts[0].model_marks.shape[1] if parts else len(MARKS)))
+        scores = [together(name, nothing) for name in _SCORES]
+        marks = [together(name, unmarked) for name in _MARKS]
+        return Shown(*instants, *names, *scores, *marks)  # type: ignore[arg-type]  # the names are those of its fields
 
     def losses(self) -> Losses:
         """What is kept of it with the version that it speaks for."""
@@ -110,16 +108,16 @@ class Shown:
 
     def to_bytes(self) -> bytes:
         """As an `.npz`: the same content gives the same bytes."""
-        arrays = {name: getattr(self, name) for name in (*_INSTANTS, *_SCORES, _FIGURES)}
+        arrays = {name: getattr(self, name) for name in (*_INSTANTS, *_SCORES, *_MARKS)}
         return _packed({**arrays, **_unnamed(self.series, "series"), **_unnamed(self.strata, "strata")})
 
     @staticmethod
     def from_bytes(content: bytes) -> Shown:
         """Back from bytes whose hash was checked. Raises BadLessons."""
         named = [f"{one}_{what}" for one in _NAMES for what in ("codes", "of")]
-        told = _unpacked(content, (*_INSTANTS, *_SCORES, _FIGURES, *named))
+        told = _unpacked(content, (*_INSTANTS, *_SCORES, *_MARKS, *named))
         parts: Mapping[str, Any] = {**told, **{one: _named(told, one) for one in _NAMES}}
-        return Shown(*(parts[one] for one in (*_INSTANTS, *_NAMES, *_SCORES, _FIGURES)))
+        return Shown(*(parts[one] for one in (*_INSTANTS, *_NAMES, *_SCORES, *_MARKS)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

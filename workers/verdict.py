@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.bars import WEEK_MS, Floats
+from ml.bars import WEEK_MS, Floats, Instants
 from ml.capability import AnyCapability
 from ml.evaluation.intervals import Interval, mean_of_blocks
 from ml.evaluation.scores import ece
@@ -23,7 +23,7 @@ from registry.gate import (
     Stratum,
     decide,
 )
-from workers.shown import Shown
+from workers.shown import CONFIDENCE, IN_80, IN_90, MARKS, RIGHT, Shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ def judged(
     """The gate's decision at `at` (ms) on a version, by what refits of its learner showed on weeks that were over then.
     `parity` is by how much its artefact differs from the trained model, `longest_ms` the longest horizon asked about.
     """
-    block = -(-int(HORIZONS_IN_A_BLOCK * longest_ms) // WEEK_MS) * WEEK_MS
+    block = max(1, -(-int(HORIZONS_IN_A_BLOCK * longest_ms) // WEEK_MS)) * WEEK_MS
     evidence = Evidence(
         capability=capability.name,
         challenger=challenger,
@@ -87,18 +87,25 @@ def _stratum(
 
 
 def _calibration(capability: AnyCapability, shown: Shown) -> tuple[Calibration, ...]:
-    measured: dict[str, float] = {}
-    confident = ~np.isnan(shown.confidence) & ~np.isnan(shown.right)
-    if confident.any():
-        measured["ece"] = ece(shown.confidence[confident], shown.right[confident] > 0)
-    intervals: dict[str, Interval | None] = {}
-    own = zip(capability.figures, shown.figures.T, strict=True) if len(shown.figures) else ()
-    for name, told in (("coverage_80", shown.in_80), ("coverage_90", shown.in_90), *own):
-        if (~np.isnan(told)).any():
-            weekly = paired(shown.as_of, told, told)
-            random = np.random.default_rng(Policy().seed)
-            measured[name], intervals[name] = mean_of_blocks(weekly.mine, weekly.rows.astype(np.float64), random)
-    goals = capability.goals.calibration
+    answered = shown.where(~np.isnan(shown.model))
+    mine = _measured(capability, answered.as_of, answered.model_marks)
+    rules = _measured(capability, answered.as_of, answered.rules_marks)
     return tuple(
-        Calibration(name, value, *goals[name], intervals.get(name)) for name, value in measured.items() if name in goals
+        Calibration(name, value, *capability.goals.calibration[name], interval, rules.get(name, (None, None))[0])
+        for name, (value, interval) in mine.items()
     )
+
+
+def _measured(capability: AnyCapability, as_of: Instants, marks: Floats) -> dict[str, tuple[float, Interval | None]]:
+    """The figures that goals are asked of, with their intervals, by name; without those that no row tells."""
+    found: dict[str, tuple[float, Interval | None]] = {}
+    confident = ~np.isnan(marks[:, CONFIDENCE]) & ~np.isnan(marks[:, RIGHT])
+    if confident.any():
+        found["ece"] = ece(marks[confident, CONFIDENCE], marks[confident, RIGHT] > 0), None
+    own = zip(capability.figures, marks[:, len(MARKS) :].T, strict=True)
+    for name, told in (("coverage_80", marks[:, IN_80]), ("coverage_90", marks[:, IN_90]), *own):
+        if (~np.isnan(told)).any():
+            weekly = paired(as_of, told, told)
+            random = np.random.default_rng(Policy().seed)
+            found[name] = mean_of_blocks(weekly.mine, weekly.rows.astype(np.float64), random)
+    return {name: told for name, told in found.items() if name in capability.goals.calibration}

@@ -7,9 +7,10 @@ from ml.anomaly.channels import Kind
 from ml.anomaly.features import FEATURES
 from ml.anomaly.fed import OBSERVES
 from ml.anomaly.learner import LEARNER
-from ml.anomaly.planting import PlantedMarket
+from ml.anomaly.planting import EVERY_BARS, PlantedMarket
 from ml.anomaly.question import AnomalyQuestion
 from ml.anomaly.rules import AnomalyRules
+from ml.anomaly.scale import background
 from ml.anomaly.tails import MEASURED
 from ml.anomaly.truth import horizon_ms, truth
 from ml.bars import Floats, Timeframe
@@ -20,6 +21,9 @@ from ml.timeline import Market
 __all__ = ["ANOMALY", "AnomalyAnswer", "AnomalyQuestion", "Kind"]
 
 
+#: Longer bars that the model of hourly ones knows how to read: it looks at bars, not at hours. Days are few, so each of
+#: them teaches.
+BESIDE = {Timeframe.H4: EVERY_BARS, Timeframe.D1: 1}
 #: Ordinary bars with at least a score come between these times as often as the score says.
 RATES = (0.7, 1.5)
 
@@ -67,6 +71,8 @@ ANOMALY: Capability[AnomalyQuestion, AnomalyAnswer, str] = Capability(
     goals=Goals({"rate_50": RATES, "rate_60": RATES, "rate_80": RATES}, least_ratio=0.25),
     figures={"rate_50": rate_of(0.5), "rate_60": rate_of(0.6), "rate_80": rate_of(0.8)},
     practice=practice,
+    background=background,
+    beside=BESIDE,
     strata=by_market(_closes),
     examples=(AnomalyQuestion(symbol="BTCUSDT"), AnomalyQuestion(symbol="BTCUSDT", timeframe=Timeframe.M5)),
     replayed=_replayed,

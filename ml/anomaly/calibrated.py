@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ml.anomaly.tails import THIN, group
 from ml.bars import Timeframe
 
-#: By group of tables (`tails.group`).
+#: By group of tables (`tails.group`), as shipped.
 CALIBRATED_TO: Mapping[str, float] = {
     "1m": 0.8,
     "1m thin": 0.8,
@@ -25,8 +25,10 @@ CALIBRATED_TO: Mapping[str, float] = {
     "1d": 0.5,
     "1d weekdays": 0.5,
 }
+#: The same where a model has measured the scale anew.
+CALIBRATED_ANEW: Mapping[str, float] = {**CALIBRATED_TO, "1h weekdays": 0.8, "1d": 0.6}
 
 
-def calibrated_to(timeframe: Timeframe, row: Mapping[str, float]) -> float:
+def calibrated_to(timeframe: Timeframe, row: Mapping[str, float], holds: Mapping[str, float] = CALIBRATED_TO) -> float:
     """For the market whose row this is (columns of the kernel by name)."""
-    return CALIBRATED_TO[group(timeframe, row["weekends"] > 0.0, row["idle"] > THIN)]
+    return holds[group(timeframe, row["weekends"] > 0.0, row["idle"] > THIN)]

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.anomaly.answer import AnomalyAnswer, answer_of
-from ml.anomaly.calibrated import calibrated_to
+from ml.anomaly.calibrated import CALIBRATED_ANEW, calibrated_to
 from ml.anomaly.channels import CHANNELS, EVERY_CHANNEL, Kind
 from ml.anomaly.columns import COLUMNS
 from ml.anomaly.empirical import Tail
 from ml.anomaly.fed_rarity import together
+from ml.anomaly.kernel import NAMES
 from ml.anomaly.market import SHARE
 from ml.anomaly.rules import (
     NO_CONFIDENCE,
@@ -26,7 +27,8 @@ from ml.anomaly.rules import (
     share_of,
     terms,
 )
-from ml.anomaly.tails import LARGEST, Rarity
+from ml.anomaly.scale import Scale
+from ml.anomaly.tails import LARGEST, MEASURED, Rarity, groups
 from ml.anomaly.telling import rarity as rare
 from ml.anomaly.winner import winners
 from ml.artefacts import Runner
@@ -46,8 +48,9 @@ _KINDS = np.array([CLASSES.index(channel.kind) if channel.kind in CLASSES else 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """How rare the bars of rows are, shape (n,) each: by the `rules`, by the `trees`, by both (`whole`), and the
-    position in CHANNELS of what shows it."""
+    """How rare the bars of rows are, shape (n,) each: by the `rules` and their tables, by the `trees`, by both
+    (`whole`), and the position in CHANNELS of what shows it. `trees` and `whole` are NaN where no such market was
+    seen, `whole` also where the rules say nothing."""
 
     rules: Rarity
     trees: Floats
@@ -56,12 +59,30 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What was measured on one kind of market: the rules' `scale`, how rare a score of the `trees` is, and how rare the
+    rarer of the two (`both`)."""
+
+    scale: Scale
+    trees: Tail
+    both: Tail
+
+    def depths(self, ruled: Floats, score: Floats) -> tuple[Floats, Floats, Floats]:
+        """How rare bars are by the rules on this scale, by the trees, and by both, from what the rules say and the
+        score of the trees, shape (n,) each; NaN by the rules and by both where the rules say nothing."""
+        ruled, trees = self.scale.depth(ruled), np.minimum(self.trees.depth(score), LARGEST)
+        told = np.minimum(self.both.depth(np.fmax(ruled, trees)), LARGEST)
+        near = np.minimum(told, RULED_FROM - (LARGEST - told) * _SQUEEZED)
+        whole = np.where(ruled >= RULED_FROM, ruled, near)
+        return ruled, trees, np.where(np.isnan(ruled), np.nan, whole)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Detector:
-    """The trees and the tails that say how rare their score is, and how rare the rarer of trees and rules."""
+    """The trees, and what was measured by group of tables (`tails.group`)."""
 
     trees: Runner
-    tail_of_trees: Tail
-    tail_of_both: Tail
+    measured: Mapping[str, Measured]
 
     def score(self, rows: Rows) -> tuple[Floats, NDArray[np.int64]]:
         """ln of the odds that a row is an anomaly, as taught, and the likeliest kind (a position in CLASSES)."""
@@ -72,13 +93,12 @@ class Detector:
         """Of rows of one timeframe."""
         rules = of_rules(rows)
         score, kind = self.score(rows)
-        trees = np.minimum(self.tail_of_trees.depth(score), LARGEST)
-        both = np.minimum(self.tail_of_both.depth(np.fmax(rules.whole, trees)), LARGEST)
-        near = np.minimum(both, RULED_FROM - (LARGEST - both) * _SQUEEZED)
-        whole = np.where(rules.whole >= RULED_FROM, rules.whole, near)
-        whole[np.isnan(rules.whole)] = np.nan
+        ruled, trees, whole = np.full((3, len(rows)), np.nan)
+        for name, here in groups(rows.values[:, : len(NAMES)], Timeframe(rows.questions[0].timeframe)):
+            if name in self.measured:
+                ruled[here], trees[here], whole[here] = self.measured[name].depths(rules.whole[here], score[here])
         own = np.where(kind[:, None] == _KINDS, rules.by_channel, -1.0).argmax(axis=1)
-        by_trees = trees >= rules.whole - NEARLY
+        by_trees = trees >= ruled - NEARLY
         return Found(rules, trees, whole, np.where(by_trees, own, winners(rows.values, rules)))
 
 
@@ -93,21 +113,20 @@ def odds(margins: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnomalyModel:
-    """Answers on the timeframe that it learnt on, and where the rules do. The effects of `explain` are -log10 of each
-    channel's own chance, and of the trees'."""
+    """Answers where bars of such a market and timeframe were among its lessons, and where the rules do. The effects of
+    `explain` are -log10 of each channel's own chance, and of the trees'."""
 
     version: int
     ranges: Mapping[str, tuple[float, float]]
     detector: Detector
-    timeframe: Timeframe
     fitted: str
     """What it was fitted on, in words."""
 
     def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[AnomalyAnswer] | CannotAnswer]:
         """One outcome per row."""
-        outcomes: list[Given[AnomalyAnswer] | CannotAnswer] = [_other(self.timeframe)] * len(rows)
+        outcomes: list[Given[AnomalyAnswer] | CannotAnswer] = [_OTHER] * len(rows)
         for timeframe, here in by_timeframe(rows):
-            if timeframe is self.timeframe:
+            if timeframe in MEASURED:
                 for i, outcome in zip(here.tolist(), self._answers(rows.pick(here.tolist()), reasons), strict=True):
                     outcomes[i] = outcome
         return outcomes
@@ -116,7 +135,7 @@ class AnomalyModel:
         """Per row the trees and the channels, rarest first; () where refused."""
         told: list[tuple[Term, ...]] = [()] * len(rows)
         for timeframe, here in by_timeframe(rows):
-            if timeframe is not self.timeframe:
+            if timeframe not in MEASURED:
                 continue
             part = rows.pick(here.tolist())
             found = self.detector.found(part)
@@ -129,7 +148,7 @@ class AnomalyModel:
 
     def _answers(self, rows: Rows, reasons: bool) -> list[Given[AnomalyAnswer] | CannotAnswer]:
         found = self.detector.found(rows)
-        unknown = AnomalyRules().predict(rows.pick(np.flatnonzero(np.isnan(found.whole)).tolist()))
+        unknown = AnomalyRules().predict(rows.pick(np.flatnonzero(np.isnan(found.rules.whole)).tolist()))
         refused = iter(unknown)
         shares, depths = rows.column(SHARE).tolist(), every_depth(rows, found.rules)
         with_fed, shown = together(found.whole, found.channel, depths[:, len(CHANNELS) :])
@@ -137,9 +156,9 @@ class AnomalyModel:
         given: list[Given[AnomalyAnswer] | CannotAnswer] = []
         for i, (row, question) in enumerate(zip(records(rows), rows.questions, strict=True)):
             if not np.isfinite(whole[i]):
-                given.append(next(refused))
+                given.append(next(refused) if np.isnan(found.rules.whole[i]) else _OTHER)
                 continue
-            channel, holds_to = EVERY_CHANNEL[best[i]], calibrated_to(question.timeframe, row)
+            channel, holds_to = EVERY_CHANNEL[best[i]], calibrated_to(question.timeframe, row, CALIBRATED_ANEW)
             answer = answer_of(question, whole[i], channel.kind, channel.name, share_of(shares[i]), holds_to)
             told = NOT_ASKED_FOR
             if reasons:
@@ -154,5 +173,4 @@ def _trees(depth: float) -> Term:
     return Term("trees", depth, "-log10 chance", depth, text)
 
 
-def _other(timeframe: Timeframe) -> CannotAnswer:
-    return CannotAnswer(Why.NOT_MEASURED, f"this model was fitted on {timeframe} bars alone")
+_OTHER = CannotAnswer(Why.NOT_MEASURED, "too few bars of such markets and this length were there to fit this model on")

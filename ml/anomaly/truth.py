@@ -34,12 +34,14 @@ def horizon_ms(question: AnomalyQuestion) -> int:
 
 def truth(questions: Sequence[AnomalyQuestion], as_of: Instants, market: Market) -> list[str | None]:
     """The type of the anomaly of the newest bar closed by each `as_of` (int64 ms, shape (n,)), or `normal`. None while
-    the bars of the next 48 bars' time are not known, for an unknown symbol, and with fewer than 202 bars before."""
+    the bars of the next 48 bars' time are not known (what was planted is known at once), for an unknown symbol, and
+    with fewer than 202 bars before."""
 
     def tell(first: AnomalyQuestion, bars: Bars, instants: Instants) -> list[str | None]:
         at = newest_closed(bars, instants)
-        known = np.flatnonzero((at >= BEFORE) & (instants + horizon_ms(first) <= _newest(bars)))
         planted = market.planted(first.symbol, first.timeframe) if isinstance(market, PlantedMarket) else None
+        later = 0 if planted else horizon_ms(first)
+        known = np.flatnonzero((at >= BEFORE) & (instants + later <= _newest(bars)))
         labels = planted.labels[at[known]].tolist() if planted else _seen(bars, at[known], market)
         told: list[str | None] = [None] * len(instants)
         for k, label in zip(known.tolist(), labels, strict=True):
