@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.anomaly_shown import shown_table
 from benchmarks.anomaly_walk import along, refits
-from benchmarks.fit_anomaly_rules import SOURCES, Source, judged_from, milliseconds, series
+from benchmarks.fit_anomaly_rules import BY_TABLES_OF_OTHERS, SOURCES, Source, judged_from, milliseconds, series
 from benchmarks.skill_table import Column, Figure, Line, Table
 from ml.anomaly.kernel import kernel
 from ml.anomaly.tails import rarity
@@ -39,7 +39,7 @@ class Late(NamedTuple):
 
 def rates_tables(data: Path) -> Iterator[Table]:
     """How often scores are reached on late bars, and what so many bars can show."""
-    by_rules = {_name(one): _by_rules(data, one) for one in SOURCES}
+    by_rules = {_name(one): _by_rules(data, one) for one in (*SOURCES, *BY_TABLES_OF_OTHERS)}
     by_models = {name: late for markets, begin in HOUSES for name, late in _by_models(data, markets, begin).items()}
     lines = []
     for name, late in by_rules.items():

@@ -77,6 +77,8 @@ SOURCES = (
     Source((*SPOT, *PERPS), Timeframe.D1, "2022-01-01"),
     Source(INDEX, Timeframe.D1, "2010-01-01"),
 )
+#: What is answered by a table that was fitted on others of its kind.
+BY_TABLES_OF_OTHERS = (Source(FX, Timeframe.D1, "2016-01-01"),)
 #: Minutes: each file has its own window, since they lie in different years.
 MINUTES_JUDGED_FROM = {
     "crypto/BTC-PERP_ftx_1m_202201": "2022-01-20",

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from benchmarks.anomaly_events import alarms_at_events
 from benchmarks.anomaly_fed import FUNDED, FUNDING_JUDGED_FROM, late_depths
 from benchmarks.anomaly_rates import LEARNT, SCORES, mean_by_week, rates, rates_tables
 from benchmarks.anomaly_walk import Fitted, Seen, along, refits
@@ -149,27 +150,9 @@ def _rates(seen: Sequence[Seen], who: str) -> list[Figure]:
 
 def _events(data: Path, real: dict[str, Seen], who: str) -> list[Figure]:
     """Share of the dated events whose rarest bar gives an alarm, where the file gives so many alarms a month."""
-    found: list[list[bool]] = [[] for _ in ALARMS]
-    for event in parquet.read_table(data / "events" / "market_events.parquet").to_pylist():
-        name = Path(event["ref_file"]).stem.rsplit("_", 1)
-        if name[1] != "1h" or name[0] not in real:
-            continue
-        one = real[name[0]]
-        asked = ~np.isnan(one.depth["model"])
-        start, end = (int(event[side].timestamp() * 1_000) for side in ("start", "end"))
-        inside = asked & (one.close_at > start) & (one.close_at <= end + HOUR_MS)
-        if not inside.any():
-            continue
-        best = float(one.depth[who][inside].max())
-        for at, rate in enumerate(ALARMS):
-            found[at].append(_alarms_a_month(one.close_at[asked], one.depth[who][asked], best) <= rate)
-    return [Figure(float(np.mean(one))) for one in found]
-
-
-def _alarms_a_month(close_at: Instants, depth: Floats, threshold: float) -> float:
-    """Alarms at a threshold; bars within a day of one another are one alarm."""
-    at = close_at[depth >= threshold]
-    return (1.0 + float((np.diff(at) > DAY_MS).sum())) / (len(close_at) / (30.4 * 24.0))
+    asked = {name: np.where(np.isnan(one.depth["model"]), np.nan, one.depth[who]) for name, one in real.items()}
+    alarms = alarms_at_events(data, {name: (real[name].close_at, depth) for name, depth in asked.items()})
+    return [Figure(float(np.mean([one <= rate for one in alarms]))) for rate in ALARMS]
 
 
 def fed_table(data: Path) -> Table:

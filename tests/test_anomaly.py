@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml.anomaly import ANOMALY, AnomalyAnswer, AnomalyQuestion, Kind
 from ml.anomaly.answer import NORMAL, answer_of, certain, loss, rate_of
-from ml.anomaly.calibrated import CALIBRATED_TO
+from ml.anomaly.calibrated import CALIBRATED_ANEW, CALIBRATED_TO
 from ml.anomaly.truth import AFTER, BEFORE
 from ml.bars import HOUR_MS, Bars, Timeframe
 from ml.capability import CannotAnswer, Given, Rows, Why
@@ -207,15 +207,19 @@ def test_hindsight_counts_the_largest_of_251_bars_once_two_days_have_passed() ->
 
 
 def test_rates_are_vouched_for_up_to_the_score_to_which_the_record_shows_them() -> None:
-    """The table that answers quote is that of the page, which `make skill` writes."""
+    """The tables that answers quote, by rules and by models, are those of the page, which `make skill` writes."""
     page = (Path(__file__).parent.parent / "docs" / "anomaly.md").read_text("utf-8")
-    lines = re.findall(r"^\| \*\*(\w+), (crypto|fx|index), [\d,]+ bars\*\* \| (.+) \|$", page, re.MULTILINE)
-    assert len(lines) == len({name for name in CALIBRATED_TO if not name.endswith("thin")})
-    for timeframe, market, cells in lines:
+    line = r"^\| (?:\*\*)?(rules|model), (\w+), (crypto|fx|index), [\d,]+ bars(?:\*\*)? \| (.+) \|$"
+    shown: dict[str, dict[str, float]] = {"rules": {}, "model": {}}
+    for who, timeframe, market, cells in re.findall(line, page, re.MULTILINE):
         rates = [float(cell.split()[0]) for cell in cells.split("|")]
         held = [score for score, rate in zip((0.5, 0.6, 0.8), rates, strict=True) if 0.7 <= rate <= 1.5]
-        shown = [score for at, score in enumerate((0.5, 0.6, 0.8)) if held[: at + 1] == [0.5, 0.6, 0.8][: at + 1]]
-        assert CALIBRATED_TO[f"{timeframe} weekdays" if market != "crypto" else timeframe] == max(shown)
+        to = max(score for at, score in enumerate((0.5, 0.6, 0.8)) if held[: at + 1] == [0.5, 0.6, 0.8][: at + 1])
+        group = f"{timeframe} weekdays" if market != "crypto" else timeframe
+        shown[who][group] = min(to, shown[who].get(group, 1.0))
+    assert shown["rules"] == {name: to for name, to in CALIBRATED_TO.items() if not name.endswith("thin")}
+    assert shown["model"]
+    assert shown["model"].items() <= CALIBRATED_ANEW.items()
 
 
 def test_a_score_beyond_what_was_shown_says_so() -> None:

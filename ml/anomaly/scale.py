@@ -37,12 +37,12 @@ class Scale:
     knots: Floats
 
     @staticmethod
-    def of(depths: Floats) -> Scale:
-        """Measured on at least `FEWEST` depths, shape (n,)."""
+    def of(depths: Floats, followed: float = FOLLOWED) -> Scale:
+        """Measured on at least `FEWEST` depths, shape (n,), and `followed` so far, from 0 (the tables) to 1."""
         if len(depths) < FEWEST:
             raise ValueError(f"{len(depths)} bars make no scale, {FEWEST:,} are needed")
         told = -np.log10(SHARES)
-        return Scale(told + FOLLOWED * (np.array(knots([depths], 1.0)) - told))
+        return Scale(told + followed * (np.array(knots([depths], 1.0)) - told))
 
     def depth(self, depths: Floats) -> Floats:
         """-log10 of the chance of as much, (n,), from what the rules say; NaN where they say nothing."""
