@@ -28,21 +28,28 @@ class Taken:
 
 
 def take_in(
-    house: House, data: Sequence[Path], timeframes: Collection[str], symbols: Collection[str], silent: bool
+    house: House,
+    data: Sequence[Path],
+    timeframes: Collection[str],
+    symbols: Collection[str],
+    silent: bool,
+    beside: Collection[str] = (),
 ) -> Taken:
-    """Feeds the bars of these timeframes and symbols (none: all) to the house, and what else the folders hold of them:
-    funding, open interest, books, headlines.
+    """Feeds the bars of these timeframes and symbols (none: all) to the house, those of `beside` where there are any,
+    and what else the folders hold of them: funding, open interest, books, headlines.
 
     Raises Unusable where there are no such files, and where the house was filled before and these bars do not simply
     continue that: the answers would not be those of a server that had them in time.
     """
-    files = [file for path in data for file in _files(path) if file.timeframe in timeframes]
+    every = [file for path in data for file in _files(path)]
+    files = [file for file in every if file.timeframe in timeframes]
     if not files:
         there = ", ".join(sorted(timeframes))
         raise Unusable(f"there are no files of {there} bars in --data; they are named SYMBOL_{there}.parquet or .csv")
     tables: list[BarTable] = []
     notes: list[str] = []
-    wanted = [file for file in files if not symbols or file.symbol in symbols]
+    read = {*timeframes, *beside}
+    wanted = [file for file in every if file.timeframe in read and (not symbols or file.symbol in symbols)]
     for file in track(wanted, "bars", console=err, disable=silent, transient=True):
         try:
             tables.append(read_bar_file(file.path))

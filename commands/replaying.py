@@ -24,6 +24,7 @@ from server import House, build, replayed_time
 from tools.chain import at_once
 from workers.questions import QuestionFile, grid, read_questions
 from workers.replay import schema
+from workers.subjects import finer
 
 #: How many symbols an error names.
 NAMED = 20
@@ -93,7 +94,8 @@ def replay_questions(
         capability = _named(house, [name])[0]
         file = read_questions(questions, capability, timeframe)
         symbols = file.symbols() if retrain_ms is None else ()  # whatever there is teaches
-        taken = take_in(house, data, file.timeframes(), symbols, silent)
+        beside = () if retrain_ms is None else finer(capability, timeframe)
+        taken = take_in(house, data, file.timeframes(), symbols, silent, beside)
         positions: list[Instants] = [np.array([], dtype=np.int64)]
         tables = [schema(capability).empty_table()]
         with Walk(house, capability, timeframe, retrain_ms, len(file), written=False, silent=silent) as walk:
@@ -117,7 +119,8 @@ def replay_walk(
     try:
         wanted = _named(house, asked.capabilities)
         wanted_symbols = asked.symbols if retrain_ms is None else ()
-        taken = take_in(house, data, (asked.timeframe,), wanted_symbols, silent)
+        beside = () if retrain_ms is None else {one for of in wanted for one in finer(of, asked.timeframe)}
+        taken = take_in(house, data, (asked.timeframe,), wanted_symbols, silent, beside)
         symbols = _symbols(house, asked, taken)
         instants = _instants(house, symbols, asked)
         told: list[Replayed] = []

@@ -9,7 +9,7 @@ from ml.anomaly import ANOMALY
 from ml.bars import Timeframe
 from ml.capability import AnyCapability
 from ml.volatility import VOLATILITY
-from workers.subjects import Subject, subjects
+from workers.subjects import Subject, finer, subjects
 
 H1, H4, D1 = Timeframe.H1, Timeframe.H4, Timeframe.D1
 
@@ -36,6 +36,11 @@ def test_without_hours_it_learns_from_days_and_from_nothing_else() -> None:
     assert timeframes(ANOMALY, fed(("AAA", D1), ("AAA", H4))) == [D1]
     assert subjects(ANOMALY, fed(("AAA", H4))) == ()
     assert subjects(replace(VOLATILITY, learner=None), EVERY) == ()
+
+
+def test_what_answers_longer_bars_may_learn_from_finer_ones() -> None:
+    assert finer(ANOMALY, D1) == finer(ANOMALY, H4) == (H1,)
+    assert finer(ANOMALY, H1) == finer(VOLATILITY, D1) == finer(replace(ANOMALY, learner=None), D1) == ()
 
 
 def test_a_replay_is_taught_what_it_takes_to_answer_on_its_timeframe() -> None:

@@ -38,5 +38,10 @@ def subjects(
     return main, *(Subject(one, of[one], capability.beside[one]) for one in beside)
 
 
+def finer(capability: AnyCapability, answered: Timeframe) -> tuple[Timeframe, ...]:
+    """The bars beside those of `answered` that a model may learn from which answers there."""
+    return tuple(one for one in FROM if capability.learner is not None and answered in _beside(capability, one))
+
+
 def _beside(capability: AnyCapability, finest: Timeframe) -> list[Timeframe]:
     return [one for one in capability.beside if one.milliseconds > finest.milliseconds]
