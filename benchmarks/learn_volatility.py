@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.price_files import FX_FILES, PERP_FILES, SPOT_FILES, instant, read
 from benchmarks.refits import SEED, Refit, Settled, settled
 from benchmarks.skill_volatility import fit_log_har, interval, qlike
-from ml.bars import DAY_MS, WEEK_MS, Bars, Floats, Instants, Timeframe
+from ml.bars import DAY_MS, HOUR_MS, WEEK_MS, Bars, Floats, Instants, Timeframe
 from ml.capability import Given, Rows
 from ml.volatility import VOLATILITY
 from ml.volatility.learner import LEARNER
@@ -29,6 +29,8 @@ from ml.volatility.rules import VolatilityRules
 from ml.volatility.truth import SMALLEST_TRUTH
 
 QUARTER_MS = 13 * WEEK_MS
+#: Truths that are more than so many times a forecast are shocks that nobody saw coming.
+CAPPED = 20.0
 STAGES = {
     "crypto": SPOT_FILES + PERP_FILES,
     "fx": FX_FILES,
@@ -188,6 +190,42 @@ def show_parts(judged: Judged) -> str:
     return "\n".join(lines)
 
 
+def show_left(judged: Judged) -> str:
+    """A Markdown table by horizon of what the model leaves: its loss against log-HAR's and the rules' where no truth
+    counts for more than `CAPPED` times a forecast, and whether its misses have a memory: the correlation of the panel's
+    mean of ln(RV/F) with the newest that had closed by then, and of a symbol's distance from that mean with its own."""
+    lines = [
+        f"| horizon | log-HAR, RV/F <= {CAPPED:g} | model / log-HAR [95%] | model / rules "
+        "| memory of the panel's misses | of a symbol's own |",
+        "|" + "---|" * 6,
+    ]
+    most = CAPPED - np.log(CAPPED) - 1.0
+    for h in np.unique(judged.hours):
+        here = (judged.hours == h) & np.isfinite(judged.model) & (judged.ratio > 0.0)
+        m, r, b = (np.minimum(one[here], most) for one in (judged.model, judged.rules, judged.har))
+        low, high = interval(m, b, judged.as_of[here] // WEEK_MS)
+        panel, own = _memory(np.log(judged.ratio[here]), judged.as_of[here], judged.symbols[here], int(h) * HOUR_MS)
+        lines.append(
+            f"| {h:.0f}h | {b.mean():.3f} | {m.mean() / b.mean():.3f} [{low:.3f}, {high:.3f}] "
+            f"| {m.mean() / r.mean():.3f} | {panel:+.2f} | {own:+.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _memory(missed: Floats, as_of: Instants, symbols: NDArray[np.str_], horizon_ms: int) -> tuple[float, float]:
+    instants, when = np.unique(as_of, return_inverse=True)
+    names, who = np.unique(symbols, return_inverse=True)
+    table = np.full((len(instants), len(names)), np.nan)
+    table[when, who] = missed
+    mean = np.nanmean(table, axis=1)
+    before = np.searchsorted(instants, instants - horizon_ms, side="right") - 1
+    now = np.flatnonzero(before >= 0)
+    own, own_before = (table - mean[:, None])[now], (table - mean[:, None])[before[now]]
+    both = np.isfinite(own) & np.isfinite(own_before)
+    panel = np.corrcoef(mean[now], mean[before[now]])[0, 1]
+    return float(panel), float(np.corrcoef(own[both], own_before[both])[0, 1])
+
+
 def _worst(inside: Floats, group: NDArray[np.generic]) -> float:
     _, member = np.unique(group, return_inverse=True)
     count = np.bincount(member)
@@ -211,7 +249,7 @@ def main() -> None:
     judged_on = table(bars, begin, end, asked.judge_every)
     begins = list(range(begin, end, asked.refit_days * DAY_MS))
     judged = walk(taught, judged_on, begins, end, asked.years)
-    print(f"{show(judged, begin)}\n\n{show_parts(judged)}")
+    print(f"{show(judged, begin)}\n\n{show_parts(judged)}\n\n{show_left(judged)}")
 
 
 if __name__ == "__main__":
