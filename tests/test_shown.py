@@ -64,6 +64,13 @@ def test_parts_with_names_of_their_own_become_one() -> None:
     assert both.known_by(DAY_MS).as_of.tolist() == [0, 0, 0]
 
 
+def test_a_stretch_in_which_nobody_was_asked_adds_nothing_whatever_figures_the_others_have() -> None:
+    figured = replace(shown(3), model_marks=np.ones((3, 6)), rules_marks=np.zeros((3, 6)))
+    for parts in ([Shown.of(()), figured], [figured, Shown.of(())], [Shown.of(()), figured, Shown.of(())]):
+        assert Shown.of(parts).to_bytes() == figured.to_bytes()
+    assert Shown.of([Shown.of(()), Shown.of(())]).model_marks.shape == (0, 4)
+
+
 def test_losses_are_found_by_what_was_asked_and_when() -> None:
     kept = Losses.from_bytes(shown(10, model=0.5).losses().to_bytes())
     asked = Shown.of([shown(3), replace(shown(2), series=Names.told(["AAA", "BBB"])), shown(12)])

@@ -90,6 +90,7 @@ class Shown:
     @staticmethod
     def of(parts: Sequence[Shown]) -> Shown:
         """All of it, one after another."""
+        parts = [one for one in parts if len(one)]  # who was asked nothing has no figures either
 
         def together(name: str, empty: NDArray[Any]) -> NDArray[Any]:
             return np.concatenate([empty, *(getattr(one, name) for one in parts)])
