@@ -226,6 +226,6 @@ def test_a_score_beyond_what_was_shown_says_so() -> None:
     days = QUESTION.model_copy(update={"timeframe": Timeframe.D1})
     beyond = answer_of(days, 2.9, Kind.PRICE, "move", None, 0.5)
     assert beyond.calibrated_to == 0.5
-    assert "whose rates were shown to hold up to a score of 0.5 here" in ANOMALY.say(days, beyond)
+    assert "(such rates were shown to hold up to a score of 0.5 here)" in ANOMALY.say(days, beyond)
     for depth, to in ((2.1, 0.5), (2.9, 0.6), (3.9, 0.8)):
         assert "shown to hold" not in ANOMALY.say(days, answer_of(days, depth, Kind.PRICE, "move", None, to))

@@ -133,7 +133,7 @@ def say(question: AnomalyQuestion, answer: AnomalyAnswer) -> str:
     else:
         opening = f"no anomaly, score {answer.score:.2f}: {rare}"
     if any(answer.calibrated_to < score <= answer.score for score in _MEASURED):
-        opening += f" by the tables, whose rates were shown to hold up to a score of {answer.calibrated_to:g} here"
+        opening += f" (such rates were shown to hold up to a score of {answer.calibrated_to:g} here)"
     if answer.market_wide_share is not None:
         opening += f"; {answer.market_wide_share:.0%} of the panel is abnormal too"
     return f"{opening}; consider reducing exposure" if answer.score >= ALARMING else opening
