@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.bars import DAY_MS, HOUR_MS
+from ml.economic_calendar import EconomicCalendar, Scheduled
 from ml.liquidity.calendar import holiday_of, share_of_holidays, warnings
 from ml.liquidity.columns import OWN, columns
 from ml.liquidity.features import FEATURES
 from ml.liquidity.kernel import AT_LEAST, NAMES, kernel
 from ml.liquidity.market import MARKET
 from ml.liquidity.question import Horizon, LiquidityQuestion
+from ml.liquidity.releases import RELEASES, release_columns
 from ml.liquidity.season import coming, profile
 from ml.liquidity.windows import rolling_means, rolling_sum, smoothed
 from ml.panel import mark
+from ml.release import Release
 from ml.timeline import StillMarket
 from ml.week import hour_of_week, slot_of_hour
 from tests.liquidity_market import MONDAY, market
@@ -139,3 +142,39 @@ def test_the_share_of_a_holiday_in_the_coming_hours_counts_whole_hours() -> None
 def test_a_working_morning_has_no_warnings() -> None:
     tuesday = (MONDAY + DAY_MS) // HOUR_MS
     assert warnings(tuesday + 8, 6) == ()
+
+
+def test_releases_are_read_as_due_by_window_and_as_just_out_and_what_is_unknown_is_neither() -> None:
+    def ms(text: str) -> int:
+        return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000)
+
+    def read(text: str, calendar: EconomicCalendar | None = None, as_of: str = "") -> set[str]:
+        through = np.array([ms(text)])
+        known_at = np.array([ms(as_of)]) if as_of else through
+        found = release_columns(calendar or EconomicCalendar(), known_at, through)
+        return {name for name, value in zip(RELEASES, found[0].tolist(), strict=True) if value}
+
+    assert read("2022-10-13T10:00") == {"due_inflation_6"}
+    assert read("2022-10-13T06:30") == {"due_inflation_12"}, "six hours on the dot is after the next six"
+    assert read("2022-10-12T13:00") == {"due_inflation_24"}
+    assert read("2022-10-13T13:00") == {"released_6", "released_24"}
+    assert read("2022-10-13T20:00") == {"released_24"}
+    assert read("2022-10-16T13:00") == read("2012-10-16T13:00") == read("2030-03-20T13:00") == set()
+    decision = Scheduled(Release.FED, ms("2030-03-20T18:00"), known_from=ms("2029-06-01T00:00"))
+    told = EconomicCalendar((decision,))
+    assert read("2030-03-20T13:00", told) == {"due_fed_6"}
+    assert read("2030-03-20T13:00", told, as_of="2029-05-01T00:00") == set()
+
+
+def test_rows_read_the_calendar_of_their_market() -> None:
+    bars = market(1_200)
+    at = np.array([int(bars.close_at[-1])])
+    soon = Scheduled(Release.PAYROLLS, int(at[0]) + 2 * HOUR_MS, known_from=0)
+    timelines = StillMarket.of(bars).timelines
+    plain, told = (
+        FEATURES.rows([LiquidityQuestion(symbol=bars.symbol)], at, StillMarket(timelines, scheduled=calendar))
+        for calendar in (EconomicCalendar(), EconomicCalendar((soon,)))
+    )
+    assert told.column("due_payrolls_6").tolist() == [1.0]
+    others = [i for i, name in enumerate(FEATURES.names) if not name.startswith("due_payrolls")]
+    assert np.array_equal(plain.values[:, others], told.values[:, others], equal_nan=True)

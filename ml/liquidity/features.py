@@ -14,11 +14,12 @@ from ml.liquidity.immediate import IMMEDIATE, immediate_columns
 from ml.liquidity.kernel import AT_LEAST, NAMES, kernel
 from ml.liquidity.market import MARKET, market_columns
 from ml.liquidity.refusal import refusal
+from ml.liquidity.releases import RELEASES, release_columns
 from ml.rows import BarFeatures
 from ml.timeline import Market
 
-#: One row: what the rules read, what a model reads besides, and the book for orders sent at once.
-ROW_NAMES = (*NAMES, *OWN, *MARKET, *IMMEDIATE)
+#: One row: what the rules read, what a model reads besides (releases among it), and the book for orders sent at once.
+ROW_NAMES = (*NAMES, *OWN, *MARKET, *RELEASES, *IMMEDIATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class LiquidityFeatures:
                 [
                     self.own.rows([questions[i] for i in whole], as_of[whole], market).values,
                     market_columns(market, as_of[whole], through),
+                    release_columns(market.calendar(), as_of[whole], through),
                     immediate_columns([questions[i] for i in whole], as_of[whole], market),
                 ],
                 axis=1,

@@ -21,8 +21,7 @@ from ml.folds import MEMBERS, Fold, drawn
 from ml.learning import Fit
 from ml.liquidity.constants import BANDS
 from ml.liquidity.ensemble import N_OUTPUTS, STARTS, THIN_AT, Ensemble, Told, assembled
-from ml.liquidity.inputs import HORIZONS, N_INPUTS, Starts, inputs_of
-from ml.standard import Standard
+from ml.liquidity.inputs import HORIZONS, N_INPUTS, Starts, inputs_of, standard_of
 
 #: Lessons this near to a block that is left out are left out too: their truths and features reach into it.
 PURGED_MS = 2 * DAY_MS
@@ -63,7 +62,7 @@ def fit(taught: Taught, seed: int, tell: Callable[[float], None]) -> Fit:
     """Fits on `taught`. Deterministic. `tell` hears the share done. Raises BadArtefact where an export fails its parity
     gate."""
     random = np.random.default_rng(seed)
-    standard = Standard.of(taught.columns)
+    standard = standard_of(taught.columns)
     panel = drawn(taught.as_of, random) >= PANEL_UNKNOWN
     inputs = inputs_of(standard, taught.columns, taught.clock, taught.starts, panel=panel)
     held_out = np.zeros((len(taught), N_OUTPUTS))

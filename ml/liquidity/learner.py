@@ -26,7 +26,7 @@ from ml.measured import measured, ranges_of
 if TYPE_CHECKING:
     from ml.liquidity.fit import Taught
 
-NAME = "liquidity/nets@1"
+NAME = "liquidity/nets@2"
 #: Fewer than these, of every horizon, make no model. A lesson is a symbol and an instant, with its truths.
 FEWEST_LESSONS = 1_000
 FEWEST_DAYS = 180

@@ -14,6 +14,7 @@ _SAID = {
     "noise": ("bias_24", "season x smoothed level was {ratio:.2f} x too low in the last 14 days"),
     "prices": ("size_24", "price moved {value:.1f} usual standard deviations in 24 h"),
     "holidays": ("holiday_24", "{value:.0%} of the coming 24 h on a holiday"),
+    "releases": ("released_24", "releases of the economic calendar, due or just out"),
     "clock": ("hour", "hour of the day and day of the week, from {value:.0f}:00Z"),
     "market": ("market_volume_6", "market as a whole, last 6 h at {ratio:.2f} x usual volume"),
     "together": ("", "what the groups do only together, and the constant"),
