@@ -198,6 +198,15 @@ def test_thin_hours_weekends_and_holidays_ahead_are_named() -> None:
     assert any(one.startswith("holiday on 2020-12-25: Christmas") for one in before.warnings)
 
 
+def test_releases_within_the_horizon_are_named_with_their_time_and_others_are_not() -> None:
+    noon = 1_600_257_600_000  # 2020-09-16, 12:00Z: the Fed decided at 18:00Z
+    before = market(1_500, begin=noon - 1_499 * HOUR_MS)
+    assert answer_of(before, Horizon.H6).warnings[-1] == "Fed decision 2020-09-16 18:00Z is due"
+    earlier = market(1_500, begin=noon - 1_500 * HOUR_MS)
+    assert not any("Fed" in one for one in answer_of(earlier, Horizon.H6).warnings)
+    assert any("Fed" in one for one in answer_of(earlier, Horizon.H12).warnings)
+
+
 def test_the_sentence_is_complete_on_its_own() -> None:
     question = LiquidityQuestion(symbol="TEST", horizon=Horizon.H6, order_quote=1_000.0)
     answer = answer_of(market(), Horizon.H6, order_quote=1_000.0)

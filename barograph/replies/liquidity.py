@@ -53,4 +53,4 @@ class LiquidityAnswer:
     immediate_cost_bps: float | None = None
     """Cost of order_quote sent at once, half the spread in it; null beyond its levels"""
     warnings: tuple[str, ...]
-    """Thin hours, weekends and holidays within the horizon"""
+    """Thin hours, weekends, holidays and releases (US inflation, payrolls, Fed) within the horizon"""

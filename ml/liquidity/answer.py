@@ -46,7 +46,9 @@ class LiquidityAnswer(Answer):
         ge=0,
         description="Cost of order_quote sent at once, half the spread in it; null beyond its levels",
     )
-    warnings: tuple[str, ...] = Field(description="Thin hours, weekends and holidays within the horizon")
+    warnings: tuple[str, ...] = Field(
+        description="Thin hours, weekends, holidays and releases (US inflation, payrolls, Fed) within the horizon"
+    )
 
 
 def say(question: LiquidityQuestion, answer: LiquidityAnswer) -> str:

@@ -30,9 +30,10 @@ class Said:
 
 
 def forecast(
-    question: LiquidityQuestion, row: Sequence[float], said: Said, at_once: Immediate | None
+    question: LiquidityQuestion, row: Sequence[float], said: Said, at_once: Immediate | None, due: Sequence[str]
 ) -> LiquidityAnswer:
-    """The answer on a row that begins with `kernel.NAMES`; `at_once` is what it says of the book."""
+    """The answer on a row that begins with `kernel.NAMES`; `at_once` is what it says of the book, `due` the releases
+    within the horizon."""
     hours = question.horizon.bars
     hourly = math.exp(row[_AT["log_level"]])
     qv = math.exp(said.log_qv)
@@ -61,5 +62,5 @@ def forecast(
         spread_bps=at_once.spread_bps if at_once else None,
         immediate_max_quote=at_once.max_quote if at_once else None,
         immediate_cost_bps=at_once.cost_bps if at_once and question.order_quote is not None else None,
-        warnings=warnings(int(row[_AT["first_hour"]]), hours),
+        warnings=(*warnings(int(row[_AT["first_hour"]]), hours), *(f"{one} is due" for one in due)),
     )

@@ -15,7 +15,7 @@ from ml.liquidity.columns import OWN
 from ml.liquidity.constants import RULES, THIN_ODDS
 from ml.liquidity.market import MARKET
 from ml.liquidity.question import Horizon
-from ml.liquidity.releases import RELEASES
+from ml.liquidity.releases import COUNTS
 from ml.liquidity.season import coming
 from ml.standard import LARGEST, Standard
 from ml.week import HOURS_OF_WEEK, slot_of_hour, waves
@@ -32,12 +32,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "same_hours": tuple(name for name in OWN if name.startswith(_OF_HOURS)),
     "prices": tuple(name for name in OWN if name.startswith(_OF_PRICES)),
     "holidays": ("holiday_24", "holiday_6", "holiday_before"),
-    "releases": RELEASES,
+    "releases": COUNTS,
     "market": MARKET[:-1],
 }
 COLUMNS = tuple(name for group in GROUPS.values() for name in group)
 #: Counts, mostly 0: as they are, with 1 as far from 0 as three standard deviations are.
-_COUNTS = np.array([name in RELEASES for name in COLUMNS])
+_AS_COUNTED = np.array([name in COUNTS for name in COLUMNS])
 _COUNT_DEVIATION = 1.0 / 3.0
 FROM_PANEL = np.array([name in GROUPS["market"] for name in COLUMNS])
 #: After the columns: whether the panel is known, three waves of the day, three of the week, and what the rules say.
@@ -80,7 +80,7 @@ class Starts:
 def standard_of(values: Floats) -> Standard:
     """What `COLUMNS` of lessons (n, len(COLUMNS)) are scaled by."""
     found = Standard.of(values)
-    return Standard(np.where(_COUNTS, 0.0, found.mean), np.where(_COUNTS, _COUNT_DEVIATION, found.deviation))
+    return Standard(np.where(_AS_COUNTED, 0.0, found.mean), np.where(_AS_COUNTED, _COUNT_DEVIATION, found.deviation))
 
 
 def inputs_of(

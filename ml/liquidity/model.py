@@ -18,6 +18,7 @@ from ml.liquidity.inputs import CLOCK_AT, COLUMNS, GROUPS, HORIZONS, Starts, clo
 from ml.liquidity.kernel import NAMES
 from ml.liquidity.question import LiquidityQuestion
 from ml.liquidity.refusal import refusal
+from ml.liquidity.releases import due_of
 from ml.liquidity.rules import effects_of, terms_of, text_of, with_book
 from ml.liquidity.sentences import sentence
 
@@ -43,7 +44,8 @@ class LiquidityModel:
     def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
         """One outcome per row; abstains where the rules would, and on infinite features."""
         said = _Whole.of(self.ensemble, rows, explained=reasons)
-        return [_answer(rows, said, i, book, reasons) for i, book in enumerate(immediate_of(rows))]
+        beside = zip(immediate_of(rows), due_of(rows), strict=True)
+        return [_answer(rows, said, i, book, due, reasons) for i, (book, due) in enumerate(beside)]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects sum to ln(qv). Empty for an abstention."""
@@ -108,7 +110,7 @@ def _why_not(row: list[float]) -> CannotAnswer | None:
 
 
 def _answer(
-    rows: Rows, said: _Whole, i: int, book: Immediate | None, reasons: bool
+    rows: Rows, said: _Whole, i: int, book: Immediate | None, due: Sequence[str], reasons: bool
 ) -> Given[LiquidityAnswer] | CannotAnswer:
     why = said.why[i]
     if why is not None:
@@ -118,7 +120,7 @@ def _answer(
     middle = float(quantiles[3])
     log_qv = math.log(question.horizon.bars) + row[_LEVEL_AT] + middle
     told = Said(log_qv, np.exp(quantiles - middle).tolist(), float(said.p_low[i]))
-    answer = forecast(question, row, told, book)
+    answer = forecast(question, row, told, book, due)
     if not reasons:
         return Given(answer, None, CONFIDENCE_NOTE, NOT_ASKED_FOR)
     strongest = _reasons(rows, said, i)

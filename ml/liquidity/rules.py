@@ -19,6 +19,7 @@ from ml.liquidity.kernel import NAMES, THIN_BARS
 from ml.liquidity.question import Horizon, LiquidityQuestion
 from ml.liquidity.ranges import RANGES
 from ml.liquidity.refusal import refusal
+from ml.liquidity.releases import due_of
 from ml.liquidity.season import coming
 from ml.week import slot_of_hour
 
@@ -34,14 +35,14 @@ class LiquidityRules:
 
     def predict(self, rows: Rows, *, reasons: bool = True) -> Sequence[Given[LiquidityAnswer] | CannotAnswer]:
         """One outcome per row; abstains on rows that `refusal` names."""
-        at_once = immediate_of(rows)
-        return [_answer(*asked, book, reasons) for asked, book in zip(_each(rows), at_once, strict=True)]
+        beside = zip(_each(rows), immediate_of(rows), due_of(rows), strict=True)
+        return [_answer(*asked, book, due, reasons) for asked, book, due in beside]
 
     def explain(self, rows: Rows) -> Sequence[tuple[Term, ...]]:
         """Terms, strongest first; effects sum to ln(qv). Empty for an abstention."""
         return [
             ()
-            if isinstance(_answer(question, row, book, False), CannotAnswer)
+            if isinstance(_answer(question, row, book, (), False), CannotAnswer)
             else with_book(terms_of(question.horizon, row), book)
             for (question, row), book in zip(_each(rows), immediate_of(rows), strict=True)
         ]
@@ -62,7 +63,7 @@ def with_book(terms: tuple[Term, ...], book: Immediate | None) -> tuple[Term, ..
 
 
 def _answer(
-    question: LiquidityQuestion, row: list[float], book: Immediate | None, reasons: bool
+    question: LiquidityQuestion, row: list[float], book: Immediate | None, due: Sequence[str], reasons: bool
 ) -> Given[LiquidityAnswer] | CannotAnswer:
     refused = refusal(row)
     if refused:
@@ -74,7 +75,7 @@ def _answer(
     told = NOT_ASKED_FOR
     if reasons:
         told = tuple(one.text for one in with_book(terms_of(question.horizon, row), book))
-    return Given(forecast(question, row, said, book), None, CONFIDENCE_NOTE, told)
+    return Given(forecast(question, row, said, book, due), None, CONFIDENCE_NOTE, told)
 
 
 def distance_from_thin(row: Sequence[float]) -> float:
