@@ -39,7 +39,7 @@ def test_a_model_beats_the_rules_on_half_a_year_that_it_has_not_seen_and_holds_i
     pytest.importorskip("torch")
     bars = [read(market_data, file) for file in SPOT_FILES[2:8]]
     begin, end = instant("2021-07-01"), instant("2022-01-01")
-    steps = steps_of(bars, begin, end, refit_days=365, years=2.0, every=19, judge_every=31)
+    steps = steps_of(bars, begin, end, refit_days=365, years=2.0, every=11, judge_every=7)
     for horizon in Horizon:
         model, rules = judged(steps, horizon, model=True), judged(steps, horizon, model=False)
         assert errors(model).mean() < 0.98 * errors(rules).mean()
