@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, func, select, update
@@ -45,6 +46,7 @@ class Versions:
     def __init__(self, store: Store, tenant: str) -> None:
         self._store = store
         self._tenant = tenant
+        self._telling = threading.Lock()
         self._champions = self._history()
 
     def ensure_rules(self, capabilities: Iterable[str], at: int) -> None:
@@ -62,7 +64,7 @@ class Versions:
                 insert(aliases).on_conflict_do_nothing(),
                 [{**mine, "capability": name, "alias": CHAMPION, "move": 1, "moved_at": at} for name in new],
             )
-        self._champions = self._history()
+        self._tell()
 
     def champion(self, capability: str, as_of: int) -> int:
         """The version in force at `as_of` (ms). Raises UnknownCapability."""
@@ -116,7 +118,7 @@ class Versions:
             chosen = _one(connection, self._tenant, capability, version)
             self._crown(connection, chosen, None if strata is None else frozenset(strata), at)
             decision = self._decide(connection, chosen, Verdict.PROMOTED, reasons, by, at)
-        self._champions = self._history()
+        self._tell()
         return decision
 
     def rollback(self, capability: str, reasons: Sequence[str], by: str, at: int) -> Decision:
@@ -130,7 +132,7 @@ class Versions:
             chosen = next(fit, InForce(RULES))
             self._crown(connection, known[chosen.version], chosen.strata, at)
             decision = self._decide(connection, here, Verdict.ROLLED_BACK, reasons, by, at)
-        self._champions = self._history()
+        self._tell()
         return decision
 
     def retire(self, capability: str, version: int, reasons: Sequence[str], by: str, at: int) -> Decision:
@@ -142,7 +144,7 @@ class Versions:
             else:
                 self._stand(connection, chosen, State.RETIRED)
             decision = self._decide(connection, chosen, Verdict.RETIRED, reasons, by, at)
-        self._champions = self._history()
+        self._tell()
         return decision
 
     def shadow(self, capability: str, version: int, reasons: Sequence[str], by: str, at: int) -> Decision:
@@ -249,6 +251,11 @@ class Versions:
         if capability not in found:
             raise _unknown(capability, found)
         return found[capability]
+
+    def _tell(self) -> None:
+        """`champion` knows of what is on disk. One at a time: or what one read could be told after a later move."""
+        with self._telling:
+            self._champions = self._history()
 
     def _history(self) -> Mapping[str, Moves]:
         with self._store.read() as connection:

@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
 
 from registry.events import Events
 from registry.faults import MoveRefused, StateDamaged, UnknownCapability, UnknownVersion
@@ -290,6 +291,37 @@ def test_readers_see_one_champion_or_the_other_while_the_alias_moves(versions: V
     assert seen[1_500] <= {0, 1}
     assert seen[2_500] <= {0, 1, 2}
     assert [versions.champion("volatility", at) for at in seen] == [0, 1, 2]
+
+
+def test_who_answers_is_told_by_the_last_move_even_where_an_earlier_one_was_slow_to_tell(store: Store) -> None:
+    """One reads who is in force, and before it tells, another promotes and tells: the older news must not stand."""
+
+    class Hesitant:
+        """A store in which what was read is told later, once."""
+
+        def __init__(self) -> None:
+            self.write, self.pauses = store.write, [lambda: None]
+
+        @contextmanager
+        def read(self) -> Iterator[Connection]:
+            with store.read() as connection:
+                yield connection
+            self.pauses.pop()() if self.pauses else None
+
+    with_candidates(store, 2)
+    slow = Hesitant()
+    versions = Versions(slow, "local")  # type: ignore[arg-type]  # all of a store that it uses
+    other = threading.Thread(target=versions.promote, args=("volatility", 2, WHY, BY, 1_000))
+
+    def overtaken() -> None:
+        other.start()
+        other.join(timeout=0.2)  # it is done by then, or waits for this one
+
+    slow.pauses = [overtaken]
+    versions.promote("volatility", 1, WHY, BY, 1_000)
+    other.join()
+    assert versions.champion("volatility", 2_000) == 2
+    assert versions.show("volatility", 2).state is State.CHAMPION
 
 
 def test_two_who_promote_at_once_leave_one_champion(versions: Versions) -> None:
