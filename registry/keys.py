@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from registry.audit_chain import Act, append
 from registry.faults import StateFault
+from registry.held import Held
 from registry.scope import Scope
 from registry.secret import Secret
 from registry.store import Store
@@ -80,7 +81,7 @@ class Keys:
 
     def __init__(self, store: Store, tenant: str, secret: Secret, random_bytes: Callable[[int], bytes]) -> None:
         self._store, self._tenant, self._secret, self._random_bytes = store, tenant, secret, random_bytes
-        self._known = self._read()
+        self._known = Held(self._read)
 
     def add(self, name: str, scopes: Iterable[Scope], *, expires_at: int | None, by: str, at: int) -> Issued:
         """A new key; on disk, and in the audit log, when this returns. Raises SecretLost, SecretUnusable."""
@@ -98,7 +99,7 @@ class Keys:
                 insert(keys).values(**row, tenant=self._tenant, secret_hash=hashed, expires_at=expires_at)
             )
             append(connection, self._tenant, [act])
-        self._known = self._read()
+        self._known.renew()
         return Issued(key, token)
 
     def revoke(self, key_id: str, *, by: str, at: int) -> Key:
@@ -118,12 +119,12 @@ class Keys:
 
     def any_live(self, at: int) -> bool:
         """Whether anybody could come in with a key."""
-        return any(key.live(at) for key, _ in self._known.values())
+        return any(key.live(at) for key, _ in self._known.now.values())
 
     def of(self, token: bytes) -> Key | None:
         """The key that this token is of, revoked and expired ones too: that is for the caller to look at. Raises
         SecretLost, SecretUnusable."""
-        found = self._known.get(token[len(PREFIX) : len(PREFIX) + 2 * _ID_BYTES])
+        found = self._known.now.get(token[len(PREFIX) : len(PREFIX) + 2 * _ID_BYTES])
         if found is not None and not self._secret.known():
             raise _lost()
         if found is None or not hmac.compare_digest(self._hash(token), found[1]):
@@ -148,7 +149,7 @@ class Keys:
                     raise UnknownKey("there is no key of this id, or it is revoked already; barograph keys list")
                 ended.append(_key(row))
             append(connection, self._tenant, [Act(at, by, "key revoked", key.actor, "{}") for key in ended])
-        self._known = self._read()
+        self._known.renew()
         return ended
 
     def _read(self) -> Mapping[bytes, tuple[Key, bytes]]:

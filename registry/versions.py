@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, func, select, update
@@ -14,6 +13,7 @@ from registry.aliases import CHAMPION, RULES, InForce, Moves, move, moves_of
 from registry.audit_chain import Act, append
 from registry.events import put
 from registry.faults import MoveRefused, UnknownCapability, UnknownVersion
+from registry.held import Held
 from registry.models import Card, Decision, State, Verdict, Version, next_label, told, version_of
 from registry.store import Store
 from registry.tables import aliases, decisions, versions
@@ -46,12 +46,11 @@ class Versions:
     def __init__(self, store: Store, tenant: str) -> None:
         self._store = store
         self._tenant = tenant
-        self._telling = threading.Lock()
-        self._champions = self._history()
+        self._champions = Held(self._history)
 
     def ensure_rules(self, capabilities: Iterable[str], at: int) -> None:
         """Registers version 0 of each capability that is new, and makes it champion. On disk when this returns."""
-        new = sorted(set(capabilities) - self._champions.keys())
+        new = sorted(set(capabilities) - self._champions.now.keys())
         if not new:
             return
         mine = {"tenant": self._tenant, "version": RULES}
@@ -64,7 +63,7 @@ class Versions:
                 insert(aliases).on_conflict_do_nothing(),
                 [{**mine, "capability": name, "alias": CHAMPION, "move": 1, "moved_at": at} for name in new],
             )
-        self._tell()
+        self._champions.renew()
 
     def champion(self, capability: str, as_of: int) -> int:
         """The version in force at `as_of` (ms). Raises UnknownCapability."""
@@ -73,9 +72,9 @@ class Versions:
     def in_force(self, capability: str, as_of: int) -> InForce:
         """The same, with its strata. Raises UnknownCapability where `ensure_rules` never heard of the capability."""
         try:
-            return self._champions[capability].at(as_of)
+            return self._champions.now[capability].at(as_of)
         except KeyError:
-            raise _unknown(capability, self._champions) from None
+            raise _unknown(capability, self._champions.now) from None
 
     def register(self, capability: str, card: Card, at: int) -> Version:
         """A new candidate, numbered after the newest. The blob must be on disk before.
@@ -88,7 +87,7 @@ class Versions:
                 if one.card and one.card.sha256 == card.sha256:
                     return one
             if not known:
-                raise _unknown(capability, self._champions)
+                raise _unknown(capability, self._champions.now)
             label = next_label(card, known[-1])
             new = Version(capability, known[-1].version + 1, label, State.CANDIDATE, at, card)
             row = {"version": new.version, "state": new.state, "sha256": card.sha256, "report": told(card, label)}
@@ -118,7 +117,7 @@ class Versions:
             chosen = _one(connection, self._tenant, capability, version)
             self._crown(connection, chosen, None if strata is None else frozenset(strata), at)
             decision = self._decide(connection, chosen, Verdict.PROMOTED, reasons, by, at)
-        self._tell()
+        self._champions.renew()
         return decision
 
     def rollback(self, capability: str, reasons: Sequence[str], by: str, at: int) -> Decision:
@@ -132,7 +131,7 @@ class Versions:
             chosen = next(fit, InForce(RULES))
             self._crown(connection, known[chosen.version], chosen.strata, at)
             decision = self._decide(connection, here, Verdict.ROLLED_BACK, reasons, by, at)
-        self._tell()
+        self._champions.renew()
         return decision
 
     def retire(self, capability: str, version: int, reasons: Sequence[str], by: str, at: int) -> Decision:
@@ -144,7 +143,7 @@ class Versions:
             else:
                 self._stand(connection, chosen, State.RETIRED)
             decision = self._decide(connection, chosen, Verdict.RETIRED, reasons, by, at)
-        self._tell()
+        self._champions.renew()
         return decision
 
     def shadow(self, capability: str, version: int, reasons: Sequence[str], by: str, at: int) -> Decision:
@@ -251,11 +250,6 @@ class Versions:
         if capability not in found:
             raise _unknown(capability, found)
         return found[capability]
-
-    def _tell(self) -> None:
-        """`champion` knows of what is on disk. One at a time: or what one read could be told after a later move."""
-        with self._telling:
-            self._champions = self._history()
 
     def _history(self) -> Mapping[str, Moves]:
         with self._store.read() as connection:

@@ -18,6 +18,7 @@ from registry.scope import Scope
 from registry.secret import FILE, Secret, SecretUnusable
 from registry.store import Store
 from tests.conftest import NOW
+from tests.hesitant_store import Hesitant
 
 READ = frozenset({Scope.READ})
 
@@ -76,6 +77,19 @@ def test_a_key_ends_at_once_for_good_and_at_its_time(store: Store) -> None:
     with pytest.raises(UnknownKey):
         keys.revoke("00000000", by="local", at=NOW + 2)
     assert [key.key_id for key in keys.revoke_all(by="local", at=NOW + 3)] == [one.key.key_id]
+
+
+def test_a_key_that_was_ended_stays_ended_where_the_making_of_another_is_slow_to_be_told(store: Store) -> None:
+    stolen = desk(store).add("bot", READ, expires_at=None, by="local", at=NOW)
+    slow = Hesitant(store)
+    keys = Keys(slow.store, "local", Secret(store.path.parent, os.urandom), os.urandom)
+    other = slow.overtaken_by(lambda: keys.revoke(stolen.key.key_id, by="local", at=NOW + 1))
+    made = keys.add("agent", READ, expires_at=None, by="local", at=NOW + 1)
+    other.join()
+    found = keys.of(stolen.token.encode())
+    assert found is not None
+    assert found.revoked_at == NOW + 1
+    assert keys.of(made.token.encode()) is not None
 
 
 def test_making_and_ending_a_key_are_in_the_log_without_a_word_of_the_name(store: Store) -> None:

@@ -7,15 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, text, update
+from sqlalchemy import text, update
 
 from registry.events import Events
 from registry.faults import MoveRefused, StateDamaged, UnknownCapability, UnknownVersion
@@ -23,6 +22,7 @@ from registry.models import Card, State, Verdict
 from registry.store import Store, migrate, open_store
 from registry.tables import versions as version_rows
 from registry.versions import InForce, Versions
+from tests.hesitant_store import Hesitant
 
 ROOT = Path(__file__).parent.parent
 WHY = ("loss 3.1% below the rules, interval 1.2% to 5.0%", "parity 2e-7")
@@ -294,30 +294,10 @@ def test_readers_see_one_champion_or_the_other_while_the_alias_moves(versions: V
 
 
 def test_who_answers_is_told_by_the_last_move_even_where_an_earlier_one_was_slow_to_tell(store: Store) -> None:
-    """One reads who is in force, and before it tells, another promotes and tells: the older news must not stand."""
-
-    class Hesitant:
-        """A store in which what was read is told later, once."""
-
-        def __init__(self) -> None:
-            self.write, self.pauses = store.write, [lambda: None]
-
-        @contextmanager
-        def read(self) -> Iterator[Connection]:
-            with store.read() as connection:
-                yield connection
-            self.pauses.pop()() if self.pauses else None
-
     with_candidates(store, 2)
-    slow = Hesitant()
-    versions = Versions(slow, "local")  # type: ignore[arg-type]  # all of a store that it uses
-    other = threading.Thread(target=versions.promote, args=("volatility", 2, WHY, BY, 1_000))
-
-    def overtaken() -> None:
-        other.start()
-        other.join(timeout=0.2)  # it is done by then, or waits for this one
-
-    slow.pauses = [overtaken]
+    slow = Hesitant(store)
+    versions = Versions(slow.store, "local")
+    other = slow.overtaken_by(lambda: versions.promote("volatility", 2, WHY, BY, 1_000))
     versions.promote("volatility", 1, WHY, BY, 1_000)
     other.join()
     assert versions.champion("volatility", 2_000) == 2
